@@ -1,0 +1,1 @@
+"""The only producer and consumer code: topics as data, Avro records, named errors."""

@@ -1,0 +1,32 @@
+-- Owner: flink_jobs (stage). Grain: one row per version of one gateway record.
+INSERT INTO staged_gateway_transactions
+SELECT
+    record_id,
+    gateway,
+    entity_type,
+    entity_id,
+    line_type,
+    transaction_id,
+    order_ref,
+    merchant_id,
+    status,
+    `method`,
+    currency,
+    amount,
+    fee,
+    tax,
+    net,
+    refunded_amount,
+    settlement_id,
+    utr,
+    utr_raw,
+    settled_on,
+    bank,
+    occurred_at,
+    paid_on,
+    origin,
+    raw_sha256,
+    op,
+    version,
+    `position`
+FROM gateway_record_log

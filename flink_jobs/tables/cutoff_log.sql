@@ -1,0 +1,17 @@
+-- Owner: sftp_bridge. Grain: one row per word about one expected bank file.
+CREATE TEMPORARY TABLE cutoff_log (
+    cutoff_id STRING NOT NULL,
+    bank STRING NOT NULL,
+    business_date DATE NOT NULL,
+    cutoff STRING NOT NULL,
+    cutoffs_in_day INT NOT NULL,
+    status STRING NOT NULL,
+    due_at TIMESTAMP(3) NOT NULL,
+    `at` TIMESTAMP(3) NOT NULL,
+    op STRING NOT NULL,
+    version BIGINT NOT NULL,
+    `position` BIGINT NOT NULL
+) WITH (
+    'topic' = 'bank.cutoffs',
+    {{ kafka_source }}
+)

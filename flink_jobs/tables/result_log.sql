@@ -1,0 +1,35 @@
+-- Owner: flink_jobs (reconcile). Grain: one row per version of one payment's or settlement's result.
+CREATE TEMPORARY TABLE result_log (
+    recon_key STRING NOT NULL,
+    `level` STRING NOT NULL,
+    match_key STRING NOT NULL,
+    outcome STRING NOT NULL,
+    reason STRING NOT NULL,
+    gateway STRING,
+    bank STRING,
+    merchant_id STRING,
+    business_date DATE,
+    expected_amount DECIMAL(18, 2) NOT NULL,
+    found_amount DECIMAL(18, 2) NOT NULL,
+    difference DECIMAL(18, 2) NOT NULL,
+    system_rows INT NOT NULL,
+    gateway_rows INT NOT NULL,
+    bank_rows INT NOT NULL,
+    gross DECIMAL(18, 2),
+    fee DECIMAL(18, 2),
+    tax DECIMAL(18, 2),
+    refunds DECIMAL(18, 2),
+    adjustments DECIMAL(18, 2),
+    rules_version INT NOT NULL,
+    op STRING NOT NULL,
+    version BIGINT NOT NULL,
+    `position` BIGINT NOT NULL
+) WITH (
+    'topic' = 'recon.results',
+    'key.format' = 'raw',
+    'key.fields' = 'recon_key',
+    'value.fields-include' = 'ALL',
+    'value.avro-confluent.schema' = '{{ schema_of_result_log }}',
+    'sink.transactional-id-prefix' = '{{ transactional_prefix }}recon.results',
+    {{ kafka_log }}
+)

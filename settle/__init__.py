@@ -1,0 +1,1 @@
+"""The command line: every room's commands under one name."""

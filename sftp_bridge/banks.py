@@ -1,0 +1,265 @@
+"""A bank's description: where its files are, how they are named and laid out, when they are due.
+
+One bank is one YAML file under `banks/`; adding a bank is adding a file.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime, time, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from sftp_bridge.errors import BankConfigError, BankUnknownError
+
+BANKS_DIR = Path(__file__).parent / "banks"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Sftp(_Part):
+    """How to reach the bank's server and know it again."""
+
+    host: str
+    port: int = Field(default=22, ge=1, le=65535)
+    account: str = Field(pattern=r"^[a-z][a-z0-9_-]*$")
+    key: str = Field(pattern=r"^[\w.-]+$")
+    host_key: str = Field(pattern=r"^[\w.-]+$")
+    local_port_offset: int = Field(default=0, ge=0, le=50)
+
+
+class Folders(_Part):
+    """Absolute remote folders."""
+
+    outbox: str = Field(pattern=r"^/")
+    processed: str = Field(pattern=r"^/")
+
+
+class Files(_Part):
+    """Which names are business files, and when one is due."""
+
+    name: str
+    time_zone: str
+    cutoffs: tuple[str, ...] = Field(min_length=1)
+    grace_minutes: int = Field(ge=0, le=24 * 60)
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"no such time zone: {name}") from error
+        return name
+
+    @field_validator("cutoffs")
+    @classmethod
+    def _ascending(cls, cutoffs: tuple[str, ...]) -> tuple[str, ...]:
+        for cutoff in cutoffs:
+            if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", cutoff):
+                raise ValueError(f"{cutoff} is not HH:MM")
+        if list(cutoffs) != sorted(set(cutoffs)):
+            raise ValueError("cutoffs must ascend")
+        return cutoffs
+
+    @model_validator(mode="after")
+    def _name_has_its_tokens(self) -> Self:
+        for token in ("{business_date}", "{cutoff}"):
+            if self.name.count(token) != 1:
+                raise ValueError(f"name must hold {token} once")
+        return self
+
+
+class Rename(_Part):
+    """Uploaded under another name, renamed when whole."""
+
+    how: Literal["rename"]
+    suffix: str = Field(pattern=r"^\.")
+
+
+class Marker(_Part):
+    """A second file says that the first is whole."""
+
+    how: Literal["marker"]
+    suffix: str = Field(pattern=r"^\.")
+
+
+class Stable(_Part):
+    """No sign: nothing changes over some listings and seconds, and the trailer stands at the end."""
+
+    how: Literal["stable"]
+    listings: int = Field(ge=2)
+    quiet_seconds: float = Field(ge=0)
+    patience_seconds: float = Field(ge=0)
+
+
+class DateColumn(_Part):
+    """A column of dates and the formats it may have, first that fits."""
+
+    column: str
+    formats: tuple[str, ...] = Field(min_length=1)
+
+
+class SignColumn(_Part):
+    """One amount column, another says credit or debit."""
+
+    how: Literal["sign_column"]
+    column: str
+    sign_column: str
+    credit: str
+    debit: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column, self.sign_column)
+
+
+class TwoColumns(_Part):
+    """Credits and debits stand in columns of their own; exactly one of the two is filled."""
+
+    how: Literal["two_columns"]
+    credit_column: str
+    debit_column: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.credit_column, self.debit_column)
+
+
+class Extract(_Part):
+    """Named groups taken out of a column; a text that does not match simply has none."""
+
+    column: str
+    pattern: str
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from error
+        return pattern
+
+    @cached_property
+    def regex(self) -> re.Pattern[str]:
+        return re.compile(self.pattern)
+
+
+class Skip(Extract):
+    """Rows that are no movements."""
+
+    pattern: str = Field(alias="matches")
+
+
+class Trailer(_Part):
+    """The last row: its first cell, and where count and totals stand."""
+
+    first: str
+    count: int = Field(ge=1)
+    credit_total: int = Field(ge=1)
+    debit_total: int = Field(ge=1)
+
+
+class Delimited(_Part):
+    """A delimited text file, column by column."""
+
+    kind: Literal["delimited"]
+    encoding: str = "utf-8"
+    delimiter: str = Field(default=",", min_length=1, max_length=1)
+    header: tuple[str, ...] = Field(min_length=2)
+    header_within_lines: int = Field(default=1, ge=1, le=100)
+    currency: str = Field(pattern=r"^[A-Z]{3}$")
+    value_date: DateColumn
+    value_date_within_days: int = Field(ge=1)
+    amount: Annotated[SignColumn | TwoColumns, Field(discriminator="how")]
+    decimal: Literal[".", ","] = "."
+    thousands: Literal[",", ".", " ", "'", ""] = ","
+    narration: str
+    reference: Extract
+    settlement_ref: Extract | None = None
+    skip: tuple[Skip, ...] = ()
+    trailer: Trailer | None = None
+
+    @model_validator(mode="after")
+    def _columns_exist(self) -> Self:
+        named = [self.value_date.column, *self.amount.columns, self.narration, self.reference.column]
+        named += [self.settlement_ref.column] if self.settlement_ref else []
+        named += [skip.column for skip in self.skip]
+        for column in named:
+            if column not in self.header:
+                raise ValueError(f"{column!r} is not a column of the header")
+        if len(set(self.header)) != len(self.header):
+            raise ValueError("a column stands in the header twice")
+        if self.decimal == self.thousands:
+            raise ValueError("decimal and thousands signs are the same")
+        return self
+
+
+class Bank(_Part):
+    """One bank's description, as its YAML file has it."""
+
+    bank: str = Field(pattern=r"^[A-Z][A-Z0-9]*$")
+    sftp: Sftp
+    folders: Folders
+    files: Files
+    complete: Annotated[Rename | Marker | Stable, Field(discriminator="how")]
+    format: Delimited
+
+    @property
+    def slug(self) -> str:
+        """The bank's name in folders, keys and S3."""
+        return self.bank.lower()
+
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.files.time_zone)
+
+    def due_at(self, business_date: date, cutoff: str) -> datetime:
+        """The moment the cutoff falls on, with the bank's time zone."""
+        return datetime.combine(business_date, time.fromisoformat(cutoff), self.zone)
+
+    def late_after(self, business_date: date, cutoff: str) -> datetime:
+        """From then on a missing file is late."""
+        return self.due_at(business_date, cutoff) + timedelta(minutes=self.files.grace_minutes)
+
+
+def load_bank(path: Path) -> Bank:
+    """Read one description; the error names the file and the key."""
+    try:
+        text: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise BankConfigError(f"{path}: {error}") from error
+    try:
+        return Bank.model_validate(text)
+    except ValidationError as error:
+        said = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        raise BankConfigError(f"{path}: {said}") from error
+
+
+def load_banks(folder: Path = BANKS_DIR) -> dict[str, Bank]:
+    """Every bank of the folder by its name."""
+    banks: dict[str, Bank] = {}
+    for path in sorted(folder.glob("*.yaml")):
+        bank = load_bank(path)
+        if bank.bank in banks:
+            raise BankConfigError(f"{path}: bank: {bank.bank} is described twice")
+        banks[bank.bank] = bank
+    if not banks:
+        raise BankConfigError(f"{folder}: no bank is described there")
+    return banks
+
+
+def find_bank(banks: dict[str, Bank], name: str) -> Bank:
+    """One bank by its name in any case."""
+    try:
+        return banks[name.upper()]
+    except KeyError:
+        raise BankUnknownError(f"no bank {name}; known: {', '.join(sorted(banks))}") from None

@@ -1,0 +1,116 @@
+"""Which of the listed files are whole, by the way their bank says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sftp_bridge.banks import Marker, Stable
+from sftp_bridge.names import BusinessFile, read_name
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from sftp_bridge.banks import Bank
+    from sftp_bridge.remote import Listed
+
+# Bytes at a file's end in which the last row must stand; rows have a few hundred.
+TAIL = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A listed file with a business name."""
+
+    file: Listed
+    business: BusinessFile
+    marker: str | None = None
+    # Whole only if the trailer also stands at its end; asked of the server by who holds the connection.
+    wants_trailer: bool = False
+
+
+@dataclass(slots=True)
+class _Seen:
+    file: Listed
+    since: float
+    listings: int = 1
+
+
+@dataclass(slots=True)
+class Outbox:
+    """What one listing says, and what it takes from the listings before."""
+
+    bank: Bank
+    # Names that are none of the bank's; shown, never touched.
+    unrecognised: tuple[str, ...] = ()
+    waiting: tuple[str, ...] = ()
+    _seen: dict[str, _Seen] = field(default_factory=dict)
+
+    def whole(
+        self, listing: Sequence[Listed], now: float, finished: Collection[Listed] = ()
+    ) -> list[Candidate]:
+        """The files that may be taken; `now` is any clock that only goes forward.
+
+        `finished` files were taken before and only have to be moved away: they are whole by memory, even
+        when their marker was moved already.
+        """
+        how = self.bank.complete
+        names = {one.name for one in listing}
+        candidates: list[Candidate] = []
+        unrecognised: list[str] = []
+        waiting: list[str] = []
+        for one in listing:
+            business = read_name(self.bank, one.name)
+            if business is None:
+                if not self._belongs(one.name):
+                    unrecognised.append(one.name)
+                continue
+            marker = f"{one.name}{how.suffix}" if isinstance(how, Marker) else None
+            has_marker = marker in names
+            if one in finished:
+                candidates.append(Candidate(one, business, marker if has_marker else None))
+            elif isinstance(how, Stable):
+                state = self._stable(how, one, now)
+                if state is None:
+                    waiting.append(one.name)
+                else:
+                    candidates.append(Candidate(one, business, wants_trailer=state))
+            elif marker is not None and not has_marker:
+                waiting.append(one.name)
+            else:
+                candidates.append(Candidate(one, business, marker))
+        for gone in self._seen.keys() - names:
+            del self._seen[gone]
+        self.unrecognised, self.waiting = tuple(unrecognised), tuple(waiting)
+        return candidates
+
+    def _stable(self, how: Stable, one: Listed, now: float) -> bool | None:
+        """None: still waiting. True: quiet, if the trailer is there. False: patience is over, take it."""
+        seen = self._seen.get(one.name)
+        if seen is None or seen.file != one:
+            self._seen[one.name] = _Seen(one, now)
+            return None
+        seen.listings += 1
+        quiet = now - seen.since
+        if seen.listings < how.listings or quiet < how.quiet_seconds:
+            return None
+        return self.bank.format.trailer is not None and quiet < how.patience_seconds
+
+    def _belongs(self, name: str) -> bool:
+        """Part files and markers of business files: expected, and no files of their own."""
+        how = self.bank.complete
+        if isinstance(how, Stable) or not name.endswith(how.suffix):
+            return False
+        return read_name(self.bank, name.removesuffix(how.suffix)) is not None
+
+
+def ends_with_trailer(bank: Bank, tail: bytes) -> bool:
+    """Does the file's end hold a whole trailer row?"""
+    trailer = bank.format.trailer
+    if trailer is None:
+        return True
+    text = tail.decode(bank.format.encoding, errors="replace")
+    last = text.rstrip("\r\n").replace("\r", "\n").rsplit("\n", 1)[-1]
+    cells = last.split(bank.format.delimiter)
+    whole = text.endswith(("\n", "\r"))
+    return whole and cells[0].strip().strip('"') == trailer.first

@@ -1,0 +1,325 @@
+"""The way of one bank's files, from the bank's server to the bus."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from bus.errors import BusError, RecordRefusedError
+from settlement.masking import mask_text
+from sftp_bridge import crash_points
+from sftp_bridge.archive import Archive, Spool
+from sftp_bridge.completeness import TAIL, Candidate, Outbox, ends_with_trailer
+from sftp_bridge.errors import (
+    AccessRefusedError,
+    BridgeError,
+    FileChangedError,
+    FileRefusedError,
+    RemoteUnavailableError,
+)
+from sftp_bridge.expectations import RECEIVED, word
+from sftp_bridge.layout import Statement
+from sftp_bridge.ledger import FileRow, Ledger
+from sftp_bridge.publish import Publisher
+from sftp_bridge.remote import Listed, Remote
+from sftp_bridge.revisions import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sftp_bridge.banks import Bank
+    from sftp_bridge.business_time import BusinessTime
+    from sftp_bridge.settings import BridgeSettings
+
+log = logging.getLogger("bridge")
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+# Attempts at one file that end in an error nobody foresaw. Then it is parked as QUARANTINED, so that its
+# neighbours go on and a person looks at it.
+ATTEMPTS = 3
+# Polls for which a file is let be that we may not read or move: reading 800 MB again every minute, only to
+# be refused again, would help nobody.
+LET_BE_POLLS = 30
+
+
+@dataclass(slots=True)
+class Counts:
+    """What this process has seen of one bank; for the health page and the metrics."""
+
+    polls: int = 0
+    failures: int = 0
+    last_poll: float | None = None
+    last_success: float | None = None
+    problem: str | None = None
+    terminal: bool = False
+    files: dict[str, int] = field(default_factory=dict)
+    records: int = 0
+    retracted: int = 0
+    bytes_read: int = 0
+    waiting: tuple[str, ...] = ()
+    unrecognised: tuple[str, ...] = ()
+
+    def file(self, state: str) -> None:
+        """One more file that ended so."""
+        self.files[str(state)] = self.files.get(str(state), 0) + 1
+
+
+class BankFiles:
+    """One bank's files on their way:
+
+    1. List the bank's outbox.
+    2. Take only what is whole, by the way the bank says so.
+    3. Stream the raw bytes into the archive, hashed as they pass; they are stored before anyone reads them.
+    4. Register them in the ledger under their hash: new, the same again, or the next revision.
+    5. Parse and validate, as a stream.
+    6. Publish all records, the retractions of the revision before, bank.files.received and the cutoff's
+       RECEIVED in one Kafka transaction; 5 feeds it, so a file refused on its last line publishes nothing.
+    7. Mark the file LOADED.
+    8. Touch the remote last: move it away.
+
+    A process that dies leaves the file where the next one finds it. Before 4: on the bank's server, as if
+    nothing had been. Between 4 and 6: RECEIVED in the ledger, its bytes in the archive; the open transaction
+    is aborted by whoever takes over the bank's transactional id. Between 6 and 7: RECEIVED as well, but
+    bank.files.received has this revision, so it is marked without being sent again. (Were it sent again,
+    it would carry the same keys and versions, and nothing downstream lets a version replace itself.) Between
+    7 and 8: the file is found again, hashed again, recognised, and moved away.
+    """
+
+    def __init__(self, bank: Bank, settings: BridgeSettings, business_time: BusinessTime) -> None:
+        self.bank = bank
+        self.counts = Counts()
+        self.remote = Remote(bank, settings)
+        self._time = business_time
+        self._outbox = Outbox(bank)
+        self._ledger = Ledger(settings.dsn.get_secret_value())
+        self._archive = Archive(settings)
+        self._publisher = Publisher(bank.bank, settings)
+        # This bank's own thread for everything that blocks: a slow store holds up one bank, and the
+        # connection and the producer are never used by two threads.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=bank.slug)
+        self._stopping = False
+        # Files that the bank's server would not let us read or move, and the poll at which to try again.
+        self._let_be: dict[Listed, int] = {}
+
+    async def poll(self, wait_for_lock: float = 0) -> None:
+        """Once through everything there is to do for this bank."""
+        lock = self._ledger.bank_lock(self.bank.bank, wait_for_lock)
+        await self._blocking(lock.__enter__)
+        try:
+            await self._poll()
+        finally:
+            self.counts.waiting = self._outbox.waiting
+            self.counts.unrecognised = self._outbox.unrecognised
+            await self._blocking(self._publisher.release)
+            await self._blocking(partial(lock.__exit__, None, None, None))
+
+    async def replay(self, row: FileRow, wait_for_lock: float) -> FileRow:
+        """A quarantined file again, from the archive."""
+        lock = self._ledger.bank_lock(self.bank.bank, wait_for_lock)
+        await self._blocking(lock.__enter__)
+        try:
+            await self._blocking(self._ledger.replay, row.seq)
+            for unfinished in await self._blocking(self._ledger.unfinished, self.bank.bank):
+                await self._finish(unfinished)
+            return (await self._blocking(self._ledger.find, str(row.seq)))[0]
+        finally:
+            await self._blocking(self._publisher.release)
+            await self._blocking(partial(lock.__exit__, None, None, None))
+
+    def stop(self) -> None:
+        """Finish the file at hand, begin no other."""
+        self._stopping = True
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        await self.remote.close()
+        await self._blocking(self._ledger.close)
+        self._thread.shutdown(wait=False)
+
+    async def _poll(self) -> None:
+        # What a process before us left between 4 and 7.
+        for row in await self._blocking(self._ledger.unfinished, self.bank.bank):
+            await self._finish(row)
+        # 1.
+        listing = await self.remote.list_outbox()
+        crash_points.reached("listed")
+        done = await self._done_with(listing)
+        refused: AccessRefusedError | None = None
+        # 2.
+        for candidate in self._outbox.whole(listing, time.monotonic(), done):
+            if self._stopping:
+                return
+            if self._let_be.get(candidate.file, 0) > self.counts.polls:
+                continue
+            if candidate.wants_trailer and not await self._has_trailer(candidate.file):
+                continue
+            crash_points.reached("complete")
+            try:
+                await self._take(candidate)
+            except FileChangedError as error:
+                log.info("%s: %s", self.bank.bank, error)
+            except AccessRefusedError as error:
+                # Its neighbours go on; what is wrong with the bank's folders is told at the end.
+                self._let_be[candidate.file] = self.counts.polls + LET_BE_POLLS
+                refused = refused or error
+        if refused is not None:
+            raise refused
+
+    async def _take(self, candidate: Candidate) -> None:
+        """Steps 3 to 8 for one whole file."""
+        spool = Spool()
+        try:
+            # 3.
+            await self.remote.read(candidate.file, spool.take)
+            self.counts.bytes_read += spool.size
+            business = candidate.business
+            raw_key = await self._blocking(
+                self._archive.keep_raw, self.bank.slug, business.business_date, spool
+            )
+            crash_points.reached("archived")
+            # 4.
+            row, is_new = await self._blocking(
+                self._ledger.register, business, candidate.file, spool.sha256, spool.size, raw_key
+            )
+            crash_points.reached("registered")
+            if is_new:
+                log.info(
+                    "%s: %s is %s revision %d, %s",
+                    row.bank,
+                    row.remote_name,
+                    row.file_id,
+                    row.revision,
+                    row.state,
+                )
+                if row.state != State.RECEIVED:
+                    self.counts.file(row.state)
+            # 5., 6., 7.
+            if row.state == State.RECEIVED and not await self._finish(row, spool, fresh=is_new):
+                return
+        finally:
+            spool.close()
+        # 8.
+        await self._move_away(row, candidate)
+        crash_points.reached("touched")
+
+    async def _finish(self, row: FileRow, spool: Spool | None = None, *, fresh: bool = False) -> bool:
+        """Steps 5 to 7; true when the file is done with. What nobody foresaw parks it after some attempts."""
+        (outcome,) = await asyncio.gather(
+            self._blocking(self._publish, row, spool, fresh), return_exceptions=True
+        )
+        if outcome is None:
+            return True
+        if isinstance(outcome, BridgeError | BusError) or not isinstance(outcome, Exception):
+            raise outcome
+        said = mask_text(f"{type(outcome).__name__}: {outcome}")
+        attempts = await self._blocking(self._ledger.stumbled, row.seq, said)
+        log.error("%s: attempt %d at it failed", row.remote_name, attempts, exc_info=outcome)
+        if attempts >= ATTEMPTS:
+            refused = FileRefusedError(f"parked after {attempts} attempts: {said}")
+            await self._blocking(self._quarantine, row, refused)
+        return attempts >= ATTEMPTS
+
+    def _publish(self, row: FileRow, spool: Spool | None, fresh: bool) -> None:
+        if self._ledger.newer_loaded(row.file_id, row.revision):
+            self._ledger.superseded(row.seq)
+            self.counts.file(State.SUPERSEDED)
+            return
+        received = word(self.bank, row.business_date, row.cutoff, RECEIVED, self._time.now())
+        published = None if fresh else self._publisher.already(row)
+        claim = None
+        if published is None:
+            raw = spool or self._archive.fetch_raw(row.raw_key)
+            lines_key = self._archive.published_key(
+                self.bank.slug, row.business_date, row.cutoff, row.revision
+            )
+            before = self._ledger.published_before(row.file_id, row.revision)
+            self._ledger.announce(row.seq, lines_key)
+            # 5.
+            statement = Statement(raw.rewound(), self.bank.format, row.business_date)
+            try:
+                # 6.
+                published = self._publisher.publish(
+                    row,
+                    statement,
+                    [self._archive.published(key, required=is_out) for key, is_out in before],
+                    self._archive,
+                    lines_key,
+                    received,
+                )
+            except FileRefusedError as refused:
+                self._quarantine(row, refused)
+                return
+            except RecordRefusedError as error:
+                self._quarantine(row, FileRefusedError(f"a record does not fit the bus: {error}"))
+                return
+            finally:
+                if spool is None:
+                    raw.close()
+            claim = statement.claim
+            if statement.new_columns:
+                log.warning(
+                    "%s: columns nobody described: %s", row.remote_name, ", ".join(statement.new_columns)
+                )
+        else:
+            log.info("%s: was published by a process that died before saying so", row.remote_name)
+        crash_points.reached("published")
+        # 7.
+        self._ledger.loaded(row, published.totals, claim, published.retracted, received)
+        crash_points.reached("loaded")
+        self.counts.file(State.LOADED)
+        self.counts.records += published.totals.count
+        self.counts.retracted += published.retracted or 0
+        log.info(
+            "%s: %s revision %d LOADED, %d records, %d retracted",
+            row.bank,
+            row.file_id,
+            row.revision,
+            published.totals.count,
+            published.retracted or 0,
+        )
+
+    def _quarantine(self, row: FileRow, refused: FileRefusedError) -> None:
+        """Refused whole. The dead letter first: dying in between sends the same letter again, not none."""
+        self._publisher.dead_letter(row, refused)
+        self._ledger.quarantined(row.seq, refused.reason, refused.line, refused.column)
+        self.counts.file(State.QUARANTINED)
+        log.warning("%s: %s QUARANTINED: %s", row.bank, row.remote_name, refused)
+
+    async def _move_away(self, row: FileRow, candidate: Candidate) -> None:
+        """The marker first: alone, it would one day call a half-uploaded file of the same name whole."""
+        if await self.remote.stat(candidate.file.name) != candidate.file:
+            raise FileChangedError(f"{candidate.file.name} changed after it was read; it is taken anew")
+        if candidate.marker is not None:
+            await self.remote.move_to_processed(candidate.marker, str(row.seq))
+        await self.remote.move_to_processed(candidate.file.name, str(row.seq))
+        await self._blocking(self._ledger.remote_done, row.seq)
+
+    async def _done_with(self, listing: Sequence[Listed]) -> set[Listed]:
+        """Listed files that only have to be moved away; what is gone from the listing is noted as moved."""
+        listed = {one.name: one for one in listing}
+        done: set[Listed] = set()
+        for row in await self._blocking(self._ledger.to_move_away, self.bank.bank):
+            there = listed.get(row.remote_name)
+            if there == Listed(row.remote_name, row.size_bytes, row.remote_mtime):
+                done.add(there)
+            else:
+                await self._blocking(self._ledger.remote_done, row.seq)
+        return done
+
+    async def _has_trailer(self, file: Listed) -> bool:
+        try:
+            tail = await self.remote.tail(file, TAIL)
+        except RemoteUnavailableError as error:
+            log.info("%s", error)
+            return False
+        return ends_with_trailer(self.bank, tail)
+
+    async def _blocking(self, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, partial(call, *args, **kwargs))

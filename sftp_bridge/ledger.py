@@ -1,0 +1,369 @@
+"""The operational Postgres: what arrived, what became of it, what is expected.
+
+One connection, used by one thread at a time. Every statement commits by itself; what belongs together is
+in one transaction.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg.rows import class_row, dict_row
+
+from sftp_bridge.database import Database
+from sftp_bridge.errors import BankBusyError, FileUnknownError
+from sftp_bridge.revisions import Known, State, judge
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+    from datetime import date, datetime
+    from decimal import Decimal
+
+    from sftp_bridge.expectations import Expectation
+    from sftp_bridge.layout import Claim, Totals
+    from sftp_bridge.names import BusinessFile
+    from sftp_bridge.remote import Listed
+
+SCHEMA = Path(__file__).parent / "schema.sql"
+
+# First half of this room's advisory locks, so that they are nobody else's.
+_LOCKS = 0x5F7B
+_DDL_LOCK = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """One row of bank_files."""
+
+    seq: int
+    bank: str
+    file_id: str
+    business_date: date
+    cutoff: str
+    revision: int
+    state: str
+    remote_name: str
+    remote_mtime: int
+    size_bytes: int
+    sha256: str
+    raw_key: str
+    lines_key: str | None
+    supersedes: str | None
+    duplicate_of: int | None
+    claimed_count: int | None
+    claimed_credit: Decimal | None
+    claimed_debit: Decimal | None
+    record_count: int | None
+    credit_count: int | None
+    credit_total: Decimal | None
+    debit_count: int | None
+    debit_total: Decimal | None
+    retracted_count: int | None
+    reason: str | None
+    reason_line: int | None
+    reason_column: str | None
+    attempts: int
+    registered_at: datetime
+    finished_at: datetime | None
+    remote_done_at: datetime | None
+
+
+class Ledger(Database):
+    """Files and expectations."""
+
+    def apply_schema(self) -> None:
+        """Create what is missing; several processes may start at once."""
+        with self.transaction() as connection:
+            connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_LOCKS, _DDL_LOCK))
+            connection.execute(SCHEMA.read_bytes())
+
+    @contextmanager
+    def bank_lock(self, bank: str, wait_seconds: float = 0) -> Iterator[None]:
+        """Nobody else works on this bank's files meanwhile; a process that dies lets go by dying."""
+        with self.translated():
+            connection = self.connection()
+            if wait_seconds:
+                connection.execute("SELECT set_config('lock_timeout', %s, false)", (f"{wait_seconds:g}s",))
+                try:
+                    connection.execute("SELECT pg_advisory_lock(%s, hashtext(%s))", (_LOCKS, bank))
+                except psycopg.errors.LockNotAvailable:
+                    raise BankBusyError(f"{bank}: another process is at its files") from None
+                finally:
+                    connection.execute("SELECT set_config('lock_timeout', '0', false)")
+            else:
+                row = connection.execute(
+                    "SELECT pg_try_advisory_lock(%s, hashtext(%s))", (_LOCKS, bank)
+                ).fetchone()
+                if row is None or not row[0]:
+                    raise BankBusyError(f"{bank}: another process is at its files")
+        try:
+            yield
+        finally:
+            self.unlock(bank)
+
+    def unlock(self, bank: str) -> None:
+        """Let others at the bank's files; a lost connection has done so already."""
+        connection = self._connection
+        if connection is not None and not connection.closed:
+            try:
+                connection.execute("SELECT pg_advisory_unlock(%s, hashtext(%s))", (_LOCKS, bank))
+            except psycopg.OperationalError:
+                self.close()
+
+    def register(
+        self, business: BusinessFile, file: Listed, sha256: str, size: int, raw_key: str
+    ) -> tuple[FileRow, bool]:
+        """The row of these bytes from this arrival, and whether it is new.
+
+        The same arrival again (same name, size and time, same bytes) is the row that is there: the way of
+        the file goes on where it stopped.
+        """
+        with self.transaction() as connection, connection.cursor(row_factory=class_row(FileRow)) as cursor:
+            again = cursor.execute(
+                "SELECT * FROM bank_files WHERE bank = %s AND sha256 = %s AND remote_name = %s"
+                " AND remote_mtime = %s AND remote_done_at IS NULL ORDER BY seq DESC LIMIT 1",
+                (business.bank, sha256, file.name, file.mtime),
+            ).fetchone()
+            if again is not None:
+                return again, False
+            known = self._known(connection, business, sha256)
+            verdict = judge(business.file_id, business.named_revision, *known)
+            row = cursor.execute(
+                "INSERT INTO bank_files (bank, file_id, business_date, cutoff, revision, state, remote_name,"
+                " remote_mtime, size_bytes, sha256, raw_key, supersedes, duplicate_of, finished_at)"
+                " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,"
+                " CASE WHEN %s THEN now() END) RETURNING *",
+                (
+                    business.bank,
+                    business.file_id,
+                    business.business_date,
+                    business.cutoff,
+                    verdict.revision,
+                    verdict.state,
+                    file.name,
+                    file.mtime,
+                    size,
+                    sha256,
+                    raw_key,
+                    verdict.supersedes,
+                    verdict.duplicate_of,
+                    verdict.state is not State.RECEIVED,
+                ),
+            ).fetchone()
+            assert row is not None  # noqa: S101 - an INSERT … RETURNING gives its row
+            return row, True
+
+    def announce(self, seq: int, lines_key: str) -> None:
+        """Before the first record is sent: where its movements will be kept."""
+        self.execute("UPDATE bank_files SET lines_key = %s WHERE seq = %s", (lines_key, seq))
+
+    def loaded(
+        self,
+        row: FileRow,
+        totals: Totals,
+        claim: Claim | None,
+        retracted: int | None,
+        expectation: Expectation,
+    ) -> None:
+        """The file is out: mark it, what it supersedes, and its expectation, together."""
+        with self.transaction() as connection:
+            connection.execute(
+                "UPDATE bank_files SET state = 'LOADED', record_count = %s, credit_count = %s,"
+                " credit_total = %s, debit_count = %s, debit_total = %s, claimed_count = %s,"
+                " claimed_credit = %s, claimed_debit = %s, retracted_count = %s, reason = NULL,"
+                " reason_line = NULL, reason_column = NULL, finished_at = now()"
+                " WHERE seq = %s",
+                (
+                    totals.count,
+                    totals.credit_count,
+                    totals.credit_total,
+                    totals.debit_count,
+                    totals.debit_total,
+                    claim.count if claim else None,
+                    claim.credit_total if claim else None,
+                    claim.debit_total if claim else None,
+                    retracted,
+                    row.seq,
+                ),
+            )
+            connection.execute(
+                "UPDATE bank_files SET state = 'SUPERSEDED' WHERE file_id = %s AND state = 'LOADED'"
+                " AND revision < %s",
+                (row.file_id, row.revision),
+            )
+            _put_expectation(connection, expectation)
+
+    def quarantined(self, seq: int, reason: str, line: int | None, column: str | None) -> None:
+        """The file was refused whole."""
+        self.execute(
+            "UPDATE bank_files SET state = 'QUARANTINED', reason = %s, reason_line = %s, reason_column = %s,"
+            " lines_key = NULL, finished_at = now() WHERE seq = %s",
+            (reason, line, column, seq),
+        )
+
+    def superseded(self, seq: int) -> None:
+        """A replayed file that a newer revision has overtaken."""
+        self.execute(
+            "UPDATE bank_files SET state = 'SUPERSEDED', lines_key = NULL, finished_at = now()"
+            " WHERE seq = %s",
+            (seq,),
+        )
+
+    def replay(self, seq: int) -> None:
+        """Back on its way, from the archive."""
+        self.execute(
+            "UPDATE bank_files SET state = 'RECEIVED', attempts = 0, finished_at = NULL"
+            " WHERE seq = %s AND state = 'QUARANTINED'",
+            (seq,),
+        )
+
+    def stumbled(self, seq: int, reason: str) -> int:
+        """One more attempt ended in something nobody foresaw; how many there were."""
+        rows = self.select(
+            "UPDATE bank_files SET attempts = attempts + 1, reason = %s WHERE seq = %s RETURNING attempts",
+            (reason, seq),
+        )
+        return int(rows[0]["attempts"]) if rows else 0
+
+    def remote_done(self, seq: int) -> None:
+        """The remote file is out of the outbox."""
+        self.execute("UPDATE bank_files SET remote_done_at = now() WHERE seq = %s", (seq,))
+
+    def unfinished(self, bank: str) -> list[FileRow]:
+        """Registered and not yet out, oldest first."""
+        return self._rows("WHERE bank = %s AND state = 'RECEIVED' ORDER BY seq", (bank,))
+
+    def to_move_away(self, bank: str) -> list[FileRow]:
+        """Done with, and perhaps still in the outbox."""
+        return self._rows(
+            "WHERE bank = %s AND state <> 'RECEIVED' AND remote_done_at IS NULL ORDER BY seq", (bank,)
+        )
+
+    def newer_loaded(self, file_id: str, revision: int) -> bool:
+        """Is a later revision of the business file out already?"""
+        return bool(
+            self._rows(
+                "WHERE file_id = %s AND revision > %s AND state IN ('LOADED', 'SUPERSEDED') LIMIT 1",
+                (file_id, revision),
+            )
+        )
+
+    def published_before(self, file_id: str, revision: int) -> list[tuple[str, bool]]:
+        """Where the movements are kept that may stand on the bus for this business file now.
+
+        The latest revision that was published (true: they must be there), and any later one whose fate is
+        not known (false: it may have died before it kept them).
+        """
+        keys = []
+        for row in self._rows(
+            "WHERE file_id = %s AND revision < %s AND lines_key IS NOT NULL AND state <> 'DUPLICATE'"
+            " ORDER BY revision DESC",
+            (file_id, revision),
+        ):
+            is_out = row.state in (State.LOADED, State.SUPERSEDED)
+            keys.append((str(row.lines_key), is_out))
+            if is_out:
+                break
+        return keys
+
+    def files(
+        self, bank: str | None = None, state: str | None = None, day: date | None = None, limit: int = 200
+    ) -> list[FileRow]:
+        """Newest first."""
+        return self._rows(
+            "WHERE (%(bank)s::text IS NULL OR bank = %(bank)s) AND (%(state)s::text IS NULL OR"
+            " state = %(state)s) AND (%(day)s::date IS NULL OR business_date = %(day)s)"
+            " ORDER BY seq DESC LIMIT %(limit)s",
+            {"bank": bank, "state": state, "day": day, "limit": limit},
+        )
+
+    def find(self, wanted: str) -> list[FileRow]:
+        """By number, business file (BANK|date|HH:MM, also with / or :) or the beginning of a hash."""
+        if wanted.isdecimal() and len(wanted) < 12:
+            rows = self._rows("WHERE seq = %s", (int(wanted),))
+        else:
+            rows = self._rows(
+                "WHERE file_id = %s OR (length(%s) >= 8 AND starts_with(sha256, %s)) ORDER BY seq",
+                (_business_id(wanted), wanted, wanted.lower()),
+            )
+        if not rows:
+            raise FileUnknownError(f"no file {wanted}; `settle files list` shows their numbers")
+        return rows
+
+    def put_expectation(self, expectation: Expectation) -> None:
+        """Keep a word about an expected file, unless a later one is there."""
+        with self.transaction() as connection:
+            _put_expectation(connection, expectation)
+
+    def expectations(
+        self, bank: str | None = None, day: date | None = None, status: str | None = None
+    ) -> list[dict[str, Any]]:
+        """What banks owe and what became of it, by date and cutoff."""
+        return self.select(
+            "SELECT * FROM sp_v2_bank_file_expectations WHERE (%(bank)s::text IS NULL OR bank = %(bank)s)"
+            " AND (%(day)s::date IS NULL OR business_date = %(day)s)"
+            " AND (%(status)s::text IS NULL OR status = %(status)s) ORDER BY business_date, bank, cutoff",
+            {"bank": bank, "day": day, "status": status},
+        )
+
+    def overdue(self, banks: Collection[str], now: datetime) -> list[dict[str, Any]]:
+        """Still DUE at these banks though their grace has passed."""
+        return self.select(
+            "SELECT * FROM sp_v2_bank_file_expectations WHERE status = 'DUE' AND late_after < %s"
+            " AND bank = ANY(%s) ORDER BY late_after, cutoff_id",
+            (now, list(banks)),
+        )
+
+    def _known(
+        self, connection: psycopg.Connection[Any], business: BusinessFile, sha256: str
+    ) -> tuple[list[Known], list[Known]]:
+        columns = "SELECT seq, file_id, revision, sha256, state, record_count FROM bank_files"
+        with connection.cursor(row_factory=dict_row) as cursor:
+            same_file = cursor.execute(
+                f"{columns} WHERE file_id = %s AND state <> 'DUPLICATE'", (business.file_id,)
+            ).fetchall()
+            same_bytes = cursor.execute(
+                f"{columns} WHERE bank = %s AND sha256 = %s AND state <> 'DUPLICATE'", (business.bank, sha256)
+            ).fetchall()
+        return [_known(row) for row in same_file], [_known(row) for row in same_bytes]
+
+    def _rows(self, where: str, parameters: Any = ()) -> list[FileRow]:
+        with self.translated(), self.connection().cursor(row_factory=class_row(FileRow)) as cursor:
+            # `where` is always text of this module; values are parameters.
+            return cursor.execute(f"SELECT * FROM bank_files {where}", parameters).fetchall()  # noqa: S608
+
+
+def _put_expectation(connection: psycopg.Connection[Any], one: Expectation) -> None:
+    connection.execute(
+        "INSERT INTO sp_v2_bank_file_expectations AS kept (cutoff_id, bank, business_date, cutoff,"
+        " cutoffs_in_day, status, version, due_at, late_after, at)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        " ON CONFLICT (cutoff_id) DO UPDATE SET status = excluded.status, version = excluded.version,"
+        " due_at = excluded.due_at, late_after = excluded.late_after, at = excluded.at, updated_at = now()"
+        " WHERE kept.version < excluded.version",
+        (
+            one.cutoff_id,
+            one.bank,
+            one.business_date,
+            one.cutoff,
+            one.cutoffs_in_day,
+            one.status,
+            one.version,
+            one.due_at,
+            one.late_after,
+            one.at,
+        ),
+    )
+
+
+def _known(row: dict[str, Any]) -> Known:
+    return Known(**{**row, "state": State(row["state"])})
+
+
+def _business_id(wanted: str) -> str:
+    parts = wanted.replace("/", "|").replace("|", ":").split(":", 2)
+    return f"{parts[0].upper()}|{parts[1]}|{parts[2]}" if len(parts) == 3 else wanted

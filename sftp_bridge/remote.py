@@ -1,0 +1,204 @@
+"""A bank's SFTP server: list, read, move. To a host key that is not the pinned one nothing is said."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import stat
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import asyncssh
+
+from sftp_bridge import crash_points
+from sftp_bridge.errors import (
+    AccessRefusedError,
+    FileChangedError,
+    HostKeyError,
+    RemoteUnavailableError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from pathlib import Path
+
+    from sftp_bridge.banks import Bank
+    from sftp_bridge.settings import BridgeSettings
+
+log = logging.getLogger("bridge")
+
+# Bytes asked for at once; asyncssh keeps many requests of the largest size the server takes in flight to
+# fill it. With single 16 KiB requests a transfer waits for the network two thirds of the time.
+CHUNK = 8 * 1024 * 1024
+# Seconds for a login, and for one answer: a chunk, a listing, a move. A server that hangs longer counts as
+# away; its bank alone waits for it.
+LOGIN_SECONDS = 20
+ANSWER_SECONDS = 120
+# Seconds between keep-alives; three unanswered ones end the connection.
+KEEPALIVE_SECONDS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One plain file as the server lists it."""
+
+    name: str
+    size: int
+    mtime: int
+
+
+class Remote:
+    """One bank's server; connects when first needed and again after a failure."""
+
+    def __init__(self, bank: Bank, settings: BridgeSettings) -> None:
+        self._bank = bank
+        self._host = settings.sftp_host or bank.sftp.host
+        self._port = (
+            settings.sftp_port + bank.sftp.local_port_offset if settings.sftp_port else bank.sftp.port
+        )
+        self._key = settings.keys_dir / bank.sftp.key
+        self._host_key = settings.keys_dir / bank.sftp.host_key
+        self._connection: asyncssh.SSHClientConnection | None = None
+        self._client: asyncssh.SFTPClient | None = None
+
+    @property
+    def address(self) -> str:
+        """host:port, for people."""
+        return f"{self._host}:{self._port}"
+
+    async def list_outbox(self) -> list[Listed]:
+        """The plain files in the bank's outbox; links and folders are none of our business."""
+        async with self._sftp("listing the outbox") as sftp:
+            entries = await sftp.readdir(self._bank.folders.outbox)
+        return sorted(_plain_files(entries), key=lambda one: one.name)
+
+    async def read(self, file: Listed, take: Callable[[bytes], None]) -> int:
+        """Give every byte to `take`, in order; raises when the file is not the listed one at the end."""
+        path = f"{self._bank.folders.outbox}/{file.name}"
+        size = 0
+        # No limit for the whole: a large file takes its time, chunk by chunk.
+        reading = self._sftp(f"reading {file.name}", seconds=None)
+        async with reading as sftp, sftp.open(path, "rb") as opened:
+            while True:
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    chunk = await opened.read(CHUNK, size)
+                if not chunk:
+                    break
+                size += len(chunk)
+                crash_points.reached("transfer")
+                # Hashing and spooling 8 MiB take some milliseconds; other banks' tasks run meanwhile.
+                await asyncio.to_thread(take, cast("bytes", chunk))
+        now = await self.stat(file.name)
+        if now != file or size != file.size:
+            raise FileChangedError(f"{file.name} changed while it was read: {file} became {now}, read {size}")
+        return size
+
+    async def tail(self, file: Listed, length: int) -> bytes:
+        """The file's last bytes."""
+        path = f"{self._bank.folders.outbox}/{file.name}"
+        async with self._sftp(f"reading the end of {file.name}") as sftp, sftp.open(path, "rb") as opened:
+            return cast("bytes", await opened.read(length, max(0, file.size - length)))
+
+    async def stat(self, name: str) -> Listed | None:
+        """The file as it is now; None when it is gone."""
+        async with self._sftp(f"looking at {name}") as sftp:
+            try:
+                attributes = await sftp.lstat(f"{self._bank.folders.outbox}/{name}")
+            except asyncssh.SFTPNoSuchFile:
+                return None
+        return Listed(name, attributes.size or 0, int(attributes.mtime or 0))
+
+    async def move_to_processed(self, name: str, unique: str) -> None:
+        """Out of the outbox; under `unique` in front where the name is taken already."""
+        source = f"{self._bank.folders.outbox}/{name}"
+        async with self._sftp(f"moving {name}") as sftp:
+            target = f"{self._bank.folders.processed}/{name}"
+            if await sftp.exists(target):
+                target = f"{self._bank.folders.processed}/{unique}.{name}"
+            await sftp.rename(source, target)
+
+    async def check_folders(self) -> dict[str, str]:
+        """What is wrong with the two folders, by folder; empty when nothing is."""
+        wrong = {}
+        async with self._sftp("looking at the folders") as sftp:
+            for folder in (self._bank.folders.outbox, self._bank.folders.processed):
+                try:
+                    if not await sftp.isdir(folder):
+                        wrong[folder] = "is no folder"
+                except asyncssh.SFTPError as error:
+                    wrong[folder] = error.reason
+        return wrong
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        connection, self._connection, self._client = self._connection, None, None
+        if connection is not None:
+            connection.close()
+            await connection.wait_closed()
+
+    @asynccontextmanager
+    async def _sftp(
+        self, doing: str, seconds: float | None = ANSWER_SECONDS
+    ) -> AsyncIterator[asyncssh.SFTPClient]:
+        where = f"{self._bank.bank} {self.address}: {doing}"
+        try:
+            if self._client is None:
+                await self._connect()
+            assert self._client is not None  # noqa: S101 - for the type checker
+            async with asyncio.timeout(seconds):
+                yield self._client
+        except (asyncssh.SFTPPermissionDenied, asyncssh.PermissionDenied) as error:
+            await self.close()
+            raise AccessRefusedError(f"{where}: {error.reason or 'refused'}") from error
+        except asyncssh.HostKeyNotVerifiable as error:
+            raise HostKeyError(
+                f"{where}: the server's host key is not the one in {self._host_key}; nothing was read. "
+                "Ask the bank by another way before pinning a new key"
+            ) from error
+        except asyncssh.SFTPNoSuchFile as error:
+            raise RemoteUnavailableError(f"{where}: not there any more") from error
+        except (asyncssh.Error, OSError, TimeoutError) as error:
+            await self.close()
+            raise RemoteUnavailableError(f"{where}: {type(error).__name__} {error}".rstrip()) from error
+
+    async def _connect(self) -> None:
+        try:
+            pinned = asyncssh.read_public_key(self._host_key)
+            own = asyncssh.read_private_key(self._key)
+        except (OSError, asyncssh.KeyImportError) as error:
+            raise AccessRefusedError(f"{self._bank.bank}: a key cannot be read: {error}") from error
+        # Only the pinned key, and only its algorithm: whatever else the server shows ends the handshake
+        # before we have said who we are.
+        self._connection = await asyncssh.connect(
+            self._host,
+            self._port,
+            username=self._bank.sftp.account,
+            client_keys=[own],
+            known_hosts=([pinned], [], []),
+            agent_path=None,
+            config=None,
+            login_timeout=LOGIN_SECONDS,
+            connect_timeout=LOGIN_SECONDS,
+            keepalive_interval=KEEPALIVE_SECONDS,
+        )
+        self._client = await self._connection.start_sftp_client()
+
+
+def pinned_fingerprint(path: Path) -> str:
+    """The pinned key as `ssh-keygen -l` shows it."""
+    try:
+        return asyncssh.read_public_key(path).get_fingerprint()
+    except (OSError, asyncssh.KeyImportError) as error:
+        raise AccessRefusedError(f"the pinned host key cannot be read: {error}") from error
+
+
+def _plain_files(entries: object) -> Iterator[Listed]:
+    assert isinstance(entries, list | tuple)  # noqa: S101 - for the type checker
+    for entry in entries:
+        name, attributes = entry.filename, entry.attrs
+        mode = attributes.permissions
+        if mode is not None and not stat.S_ISREG(mode):
+            continue
+        if isinstance(name, str):
+            yield Listed(name, attributes.size or 0, int(attributes.mtime or 0))

@@ -1,0 +1,51 @@
+-- sp_v2_transactions. Grain: one payment with its merchant and the gateway's answer. Owner: flink_jobs.
+create table if not exists sp_v2_transactions (
+    transaction_id    text not null,
+    merchant_id       text,
+    merchant_name     text,
+    settlement_cycle  integer,
+    order_ref         text,
+    gateway           text,
+    method            text,
+    amount            number(18, 2),
+    currency          text,
+    status            text,
+    refunded_amount   number(18, 2),
+    paid_at           timestamp_ntz,
+    gateway_txn_id    text,
+    response_code     text,
+    bank_ref          text,
+    _version          bigint not null,
+    _position         bigint not null,
+    _deleted          boolean not null,
+    _batch_id         text not null
+);
+
+-- sp_v2_reconciliation_status. Grain: one payment or one settlement, with what is known of it now. Owner: flink_jobs.
+create table if not exists sp_v2_reconciliation_status (
+    recon_key        text not null,
+    level            text,
+    match_key        text,
+    outcome          text,
+    reason           text,
+    gateway          text,
+    bank             text,
+    merchant_id      text,
+    business_date    date,
+    expected_amount  number(18, 2),
+    found_amount     number(18, 2),
+    difference       number(18, 2),
+    system_rows      integer,
+    gateway_rows     integer,
+    bank_rows        integer,
+    gross            number(18, 2),
+    fee              number(18, 2),
+    tax              number(18, 2),
+    refunds          number(18, 2),
+    adjustments      number(18, 2),
+    rules_version    integer,
+    _version         bigint not null,
+    _position        bigint not null,
+    _deleted         boolean not null,
+    _batch_id        text not null
+);

@@ -1,0 +1,1 @@
+"""The same real servers that production runs, as processes on one machine."""

@@ -1,0 +1,35 @@
+"""What can go wrong with the stack, each told in one sentence that says what to do.
+
+StackError
+├── FetchError           a download failed; raised by `artifacts`, shown by the CLI
+├── PortTakenError       somebody else listens where a server wants to; raised before anything starts
+├── StartError           a server did not become healthy; carries the end of its log
+├── AlreadyRunningError  another supervisor has this SETTLE_HOME
+└── NotRunningError      a command needs the stack and it is not up
+"""
+
+from __future__ import annotations
+
+
+class StackError(Exception):
+    """Caught once, in `stack.cli`, and shown as its message."""
+
+
+class FetchError(StackError):
+    """An artifact could not be had: no network, full disk, or bytes that are not what was locked."""
+
+
+class PortTakenError(StackError):
+    """A port is in use by a process that is not ours."""
+
+
+class StartError(StackError):
+    """A server exited or stayed unhealthy until its deadline."""
+
+
+class AlreadyRunningError(StackError):
+    """A live supervisor owns this SETTLE_HOME."""
+
+
+class NotRunningError(StackError):
+    """There is no stack in this SETTLE_HOME to ask."""

@@ -1,0 +1,1 @@
+drop table if exists LANDING_20260106_060000_000000_0A1B2C3D

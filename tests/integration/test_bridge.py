@@ -1,0 +1,609 @@
+"""Bank files through the real SFTP server, S3, Postgres and Kafka, with a bridge of the test's own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import uuid
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import asyncssh
+import boto3
+import pytest
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from bus.consumer import read_topic
+from settlement.calendar import IST
+from sftp_bridge import calendar_ticks
+from sftp_bridge.crash_points import STEPS
+from sftp_bridge.ledger import FileRow, Ledger
+from sftp_bridge.revisions import State
+from stack.home import Home
+from stack.sftp import keys_dir, upload_target
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+pytestmark = pytest.mark.stack
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+DAY = date(2026, 1, 6)
+TOPICS = ("bank.records", "bank.files.received", "bank.cutoffs", "bank.dead", "calendar.ticks")
+PATIENCE = 180.0  # seconds; a guard against hanging, not a claim about speed
+
+AXIS = (
+    "S.No,Transaction Date,Value Date,Particulars,Amount(INR),Debit/Credit,Balance(INR),"
+    "Cheque Number,Branch Name(SOL)\n"
+)
+HDFC = "Date,Narration,Chq./Ref.No.,Value Dt,Withdrawal Amt.,Deposit Amt.,Closing Balance\n"
+ICICI = (
+    "S No.,Value Date,Transaction Date,Cheque Number,Transaction Remarks,"
+    "Withdrawal Amount (INR ),Deposit Amount (INR ),Balance (INR )\n"
+)
+
+
+def axis(*lines: tuple[str, str], day: str = "06/01/2026") -> bytes:
+    """A statement of these credits: (UTR, amount)."""
+    rows = "".join(
+        f'{at},{day},{day},NEFT/{utr}/PAYU PAYMENTS/{at},"{amount}",CR,1.00,,X\n'
+        for at, (utr, amount) in enumerate(lines, 1)
+    )
+    total = sum((Decimal(amount) for _, amount in lines), Decimal("0.00"))
+    return f"{AXIS}{rows}TRAILER,{len(lines)},{total},0.00\n".encode()
+
+
+def many(count: int, day: str) -> bytes:
+    return axis(*((f"AXISCN{at:010d}", f"{at}.25") for at in range(1, count + 1)), day=day)
+
+
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited {PATIENCE:.0f} s for {what}")
+        time.sleep(0.05)
+
+
+@dataclass
+class World:
+    """Three banks of the test's own, their servers, and a bridge that can be started and killed."""
+
+    folder: Path
+    tag: str
+    port: int
+    health_port: int
+    ledger: Ledger
+    environment: dict[str, str] = field(default_factory=dict)
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @property
+    def home(self) -> Home:
+        return Home(self.folder)
+
+    def bank(self, name: str) -> str:
+        return f"{name}{self.tag}".upper()
+
+    def file_id(self, name: str, cutoff: str) -> str:
+        return f"{self.bank(name)}|{DAY.isoformat()}|{cutoff}"
+
+    def name(self, bank: str, cutoff: str, tail: str = ".csv") -> str:
+        stem = "AXIS_STMT" if bank == "axis" else bank.upper()
+        return f"{stem}_20260106_{cutoff.replace(':', '')}{tail}"
+
+    def remote(self, bank: str, folder: str = "outbox") -> set[str]:
+        return {one.name for one in (self.home.data / "sftp" / self.bank(bank).lower() / folder).iterdir()}
+
+    def start(self, module: str, **extra: str) -> subprocess.Popen[bytes]:
+        log = (self.folder / f"{module}.log").open("ab")
+        process = subprocess.Popen(
+            [sys.executable, "-m", module],
+            env={**os.environ, **self.environment, **extra, "PYTHONPATH": str(CHECKOUT)},
+            cwd="/",
+            stdout=log,
+            stderr=log,
+        )
+        self.processes.append(process)
+        return process
+
+    @contextmanager
+    def bridge(self, **extra: str) -> Iterator[subprocess.Popen[bytes]]:
+        process = self.start("sftp_bridge", **extra)
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait(PATIENCE)
+
+    @asynccontextmanager
+    async def upload(self, bank: str) -> AsyncIterator[asyncssh.SFTPClient]:
+        target = upload_target(self.bank(bank), self.home)
+        async with (
+            asyncssh.connect(
+                "127.0.0.1",
+                target.port,
+                username=target.username,
+                client_keys=[str(target.client_key)],
+                known_hosts=([asyncssh.read_public_key(target.host_key)], [], []),
+                config=None,
+            ) as connection,
+            connection.start_sftp_client() as sftp,
+        ):
+            yield sftp
+
+    def drop(self, bank: str, name: str, content: bytes) -> None:
+        """As the bank does it: part and rename, or a marker behind, or simply so."""
+
+        async def go() -> None:
+            async with self.upload(bank) as sftp:
+                async with sftp.open(f"/outbox/{name}.part", "wb") as file:
+                    await file.write(content)
+                await sftp.rename(f"/outbox/{name}.part", f"/outbox/{name}")
+                if bank == "hdfc":
+                    async with sftp.open(f"/outbox/{name}.done", "wb"):
+                        pass
+
+        asyncio.run(go())
+
+    def files(self, bank: str, cutoff: str | None = None) -> list[FileRow]:
+        rows = [row for row in reversed(self.ledger.files(self.bank(bank))) if cutoff in (None, row.cutoff)]
+        return sorted(rows, key=lambda row: row.seq)
+
+    def states(self, file_id: str) -> list[str]:
+        rows = self.ledger.files(file_id.split("|")[0])
+        return [row.state for row in rows if row.file_id == file_id and row.remote_done_at]
+
+    def settled(self, bank: str, cutoff: str, *states: State) -> list[FileRow]:
+        """Wait until the business file's arrivals have exactly these states and are out of the outbox."""
+        wanted = [str(state) for state in states]
+
+        def done() -> bool:
+            rows = self.files(bank, cutoff)
+            return [row.state for row in rows] == wanted and all(row.remote_done_at for row in rows)
+
+        wait_for(done, f"{bank} {cutoff} to be {wanted}, it is {[r.state for r in self.files(bank, cutoff)]}")
+        return self.files(bank, cutoff)
+
+    def records(self, topic: str, file_id: str | None = None) -> list[dict[str, Any]]:
+        """What a read_committed reader sees, of one business file."""
+        values = [one.value for one in read_topic(f"{self.tag}.{topic}")]
+        key = "cutoff_id" if topic == "bank.cutoffs" else "file_id"
+        return [value for value in values if file_id is None or value[key] == file_id]
+
+    def health(self) -> dict[str, Any]:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.health_port}/health", timeout=5) as answer:
+            state: dict[str, Any] = json.load(answer)
+            return state
+
+    def state_of(self, bank: str) -> str:
+        return str(self.health()["banks"][self.bank(bank)]["state"])
+
+    def settle(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "settle", *words],
+            env={**os.environ, **self.environment, "PYTHONPATH": str(CHECKOUT)},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+
+def free_ports(count: int) -> int:
+    """The first of so many free neighbours."""
+    for base in range(21000, 29000, 11):
+        with contextmanager(_all_bound)(range(base, base + count)) as free:
+            if free:
+                return base
+    raise AssertionError("no free ports")
+
+
+def _all_bound(ports: range) -> Iterator[bool]:
+    taken = []
+    try:
+        for port in ports:
+            one = socket.socket()
+            taken.append(one)
+            one.bind(("127.0.0.1", port))
+        yield True
+    except OSError:
+        yield False
+    finally:
+        for one in taken:
+            one.close()
+
+
+@pytest.fixture(scope="module")
+def world(stack: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    tag = f"t{uuid.uuid4().hex[:8]}"
+    folder = tmp_path_factory.mktemp("bridge")
+    banks = folder / "banks"
+    banks.mkdir()
+    for source in (CHECKOUT / "sftp_bridge" / "banks").glob("*.yaml"):
+        slug = source.stem
+        text = source.read_text()
+        for old, new in (
+            (f"bank: {slug.upper()}\n", f"bank: {slug.upper()}{tag.upper()}\n"),
+            (f"account: {slug}", f"account: {slug}{tag}"),
+            (f"key: {slug}_ed25519", f"key: {slug}{tag}_ed25519"),
+            (f"host_key: {slug}.pub", f"host_key: {slug}{tag}.pub"),
+        ):
+            assert old in text
+            text = text.replace(old, new)
+        (banks / source.name).write_text(text)
+    port = free_ports(5)
+    ledger = Ledger(os.environ["SETTLE_BRIDGE_DSN"])
+    ledger.apply_schema()
+    world = World(folder, tag, port, port + 3, ledger)
+    world.environment = {
+        "SETTLE_HOME": str(folder),
+        "SETTLE_BRIDGE_BANKS_DIR": str(banks),
+        "SETTLE_BRIDGE_KEYS_DIR": str(keys_dir(world.home)),
+        "SETTLE_BRIDGE_SFTP_HOST": "127.0.0.1",
+        "SETTLE_BRIDGE_SFTP_PORT": str(port),
+        "SETTLE_BRIDGE_HEALTH_PORT": str(world.health_port),
+        "SETTLE_BRIDGE_TOPIC_PREFIX": f"{tag}.",
+        "SETTLE_BRIDGE_CLOCK": "ticks",
+        "SETTLE_BRIDGE_POLL_SECONDS": "0.2",
+    }
+    admin = AdminClient({"bootstrap.servers": os.environ["SETTLE_BUS_BOOTSTRAP_SERVERS"]})
+    names = [f"{tag}.{topic}" for topic in TOPICS]
+    for future in admin.create_topics([NewTopic(name, 1, 1) for name in names]).values():
+        future.result(30)
+    here = {name: os.environ.get(name) for name in ("SETTLE_BRIDGE_BANKS_DIR", "SETTLE_BRIDGE_SFTP_PORT")}
+    os.environ.update({name: world.environment[name] for name in here})
+    try:
+        world.start("stack.sftp")
+        wait_for(lambda: (keys_dir(world.home) / f"icici{tag}-upload_ed25519").exists(), "the banks' keys")
+        wait_for(lambda: _answers(port + 2), "the banks' servers")
+        yield world
+    finally:
+        for name, value in here.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+        for process in world.processes:
+            process.kill()
+            process.wait()
+        for topic in admin.delete_topics(names).values():
+            topic.result(30)
+        ledger.close()
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as line:
+        return line.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_three_banks_each_by_its_own_custom(world: World) -> None:
+    with world.bridge():
+        world.drop("axis", world.name("axis", "11:30"), axis(("AXISCN1153863727", "100.50")))
+        hdfc = (
+            HDFC + "06/01/26,NEFT CR-setl_9-RAZORPAY,HDFCN26010600001,06/01/26,,5.00,5.00\nTRAILER,1,5.00,0\n"
+        )
+        world.drop("hdfc", world.name("hdfc", "10:00"), hdfc.encode())
+        remarks = "NEFT/ICICN26010600001/PAYTM PAYMENTS/P1"
+        icici = ICICI + f"1,06/01/2026,06/01/2026,,{remarks},,7.25,7.25\nTRAILER,1,7.25,0.00\n"
+        world.drop("icici", world.name("icici", "09:30"), icici.encode())
+        (first,) = world.settled("axis", "11:30", State.LOADED)
+        world.settled("hdfc", "10:00", State.LOADED)
+        world.settled("icici", "09:30", State.LOADED)
+
+        (record,) = world.records("bank.records", world.file_id("axis", "11:30"))
+        assert record["record_id"] == f"{world.file_id('axis', '11:30')}|2|AXISCN1153863727"
+        assert (record["utr"], record["amount"], record["direction"], record["op"]) == (
+            "AXISCN1153863727",
+            Decimal("100.50"),
+            "CR",
+            "u",
+        )
+        assert (record["version"], record["position"], record["business_date"]) == (202601060001, 2, DAY)
+        (word,) = world.records("bank.files.received", world.file_id("axis", "11:30"))
+        assert (word["record_count"], word["credit_total"], word["sha256"]) == (
+            1,
+            Decimal("100.50"),
+            first.sha256,
+        )
+        (cutoff,) = world.records("bank.cutoffs", world.file_id("axis", "11:30"))
+        assert (cutoff["status"], cutoff["version"], cutoff["cutoffs_in_day"]) == ("RECEIVED", 3, 3)
+        assert world.records("bank.records", world.file_id("hdfc", "10:00"))[0]["settlement_ref"] == "setl_9"
+        assert world.records("bank.records", world.file_id("icici", "09:30"))[0]["settlement_ref"] == "P1"
+
+        assert world.remote("axis") == world.remote("hdfc") == world.remote("icici") == set()
+        assert world.remote("hdfc", "processed") == {"HDFC_20260106_1000.csv", "HDFC_20260106_1000.csv.done"}
+        assert archived(first.raw_key) == axis(("AXISCN1153863727", "100.50"))
+
+        for bank in ("axis", "hdfc", "icici"):
+            wait_for(lambda bank=bank: world.state_of(bank) == "ok", f"{bank} to be well")  # type: ignore[misc]
+        metrics = (
+            urllib.request.urlopen(f"http://127.0.0.1:{world.health_port}/metrics", timeout=5).read().decode()
+        )
+        assert f'settle_bridge_files_total{{bank="{world.bank("axis")}",state="LOADED"}} 1' in metrics
+
+
+def archived(address: str) -> bytes:
+    bucket, _, key = address.removeprefix("s3://").partition("/")
+    client = boto3.client(
+        "s3",
+        endpoint_url=os.environ["SETTLE_BRIDGE_S3_ENDPOINT"],
+        aws_access_key_id=os.environ["SETTLE_BRIDGE_S3_ACCESS_KEY"],
+        aws_secret_access_key=os.environ["SETTLE_BRIDGE_S3_SECRET_KEY"],
+        region_name="us-east-1",
+    )
+    return client.get_object(Bucket=bucket, Key=key)["Body"].read()
+
+
+def test_the_same_bytes_again_are_a_recorded_no_op(world: World) -> None:
+    content = axis(("AXISCN2000000001", "1.00"), ("AXISCN2000000002", "2.00"))
+    with world.bridge():
+        world.drop("axis", world.name("axis", "15:30"), content)
+        world.settled("axis", "15:30", State.LOADED)
+        world.drop("axis", world.name("axis", "15:30", "_R2.csv"), content)
+        first, again = world.settled("axis", "15:30", State.LOADED, State.DUPLICATE)
+    assert again.duplicate_of == first.seq
+    assert len(world.records("bank.records", world.file_id("axis", "15:30"))) == 2
+    assert len(world.records("bank.files.received", world.file_id("axis", "15:30"))) == 1
+
+
+def test_a_correction_takes_back_what_is_gone(world: World) -> None:
+    name, file_id = world.name("axis", "20:00"), world.file_id("axis", "20:00")
+    with world.bridge():
+        world.drop("axis", name, axis(("AXISCN3000000001", "1.00"), ("AXISCN3000000002", "2.00")))
+        world.settled("axis", "20:00", State.LOADED)
+        # New bytes under the old name, then under a name with its revision.
+        world.drop("axis", name, axis(("AXISCN3000000001", "1.50"), ("AXISCN3000000003", "2.00")))
+        world.settled("axis", "20:00", State.SUPERSEDED, State.LOADED)
+        world.drop("axis", world.name("axis", "20:00", "_R3.csv"), axis(("AXISCN3000000001", "1.50")))
+        rows = world.settled("axis", "20:00", State.SUPERSEDED, State.SUPERSEDED, State.LOADED)
+    assert [(row.revision, row.record_count, row.retracted_count) for row in rows] == [
+        (1, 2, 0),
+        (2, 2, 1),
+        (3, 1, 1),
+    ]
+    assert rows[2].supersedes == rows[1].sha256
+    latest: dict[str, dict[str, Any]] = {}
+    for record in world.records("bank.records", file_id):
+        known = latest.get(record["record_id"])
+        if known is None or (record["version"], record["position"]) > (known["version"], known["position"]):
+            latest[record["record_id"]] = record
+    assert {key.rsplit("|", 1)[1]: (one["op"], one["amount"]) for key, one in latest.items()} == {
+        "AXISCN3000000001": ("u", Decimal("1.50")),
+        "AXISCN3000000002": ("d", Decimal("2.00")),
+        "AXISCN3000000003": ("d", Decimal("2.00")),
+    }
+    assert [word["version"] for word in world.records("bank.files.received", file_id)] == [
+        202601060001,
+        202601060002,
+        202601060003,
+    ]
+
+
+def test_a_refused_file_is_quarantined_whole_and_can_be_replayed(world: World) -> None:
+    file_id = world.file_id("hdfc", "14:00")
+    text = HDFC + "06/01/26,X,HDFCN26010600002,06-Jan-26,,5.00,5.00\nTRAILER,1,5.00,0.00\n"
+    with world.bridge():
+        world.drop("hdfc", world.name("hdfc", "14:00"), text.encode())
+        world.drop("hdfc", world.name("hdfc", "18:00"), text.replace("06-Jan-26", "06/01/26").encode())
+        (row,) = world.settled("hdfc", "14:00", State.QUARANTINED)
+        world.settled("hdfc", "18:00", State.LOADED)
+    assert (row.reason_line, row.reason_column) == (2, "Value Dt")
+    assert world.records("bank.records", file_id) == []
+    (letter,) = [one for one in world.records("bank.dead") if one["source"] == world.bank("hdfc")]
+    assert letter["place"] == f"{row.raw_key}:2"
+    assert b"06-Jan-26" in letter["payload"]
+
+    listed = world.settle("files", "quarantine", "--json")
+    assert row.seq in [one["no"] for one in json.loads(listed.stdout)]
+    again = world.settle("files", "replay", str(row.seq))
+    assert again.returncode == 1
+    assert "06-Jan-26" in again.stderr
+    # The fix: what the bank writes is declared.
+    description = Path(world.environment["SETTLE_BRIDGE_BANKS_DIR"]) / "hdfc.yaml"
+    as_it_was = description.read_text()
+    assert '"%d/%m/%y", ' in as_it_was
+    description.write_text(as_it_was.replace('"%d/%m/%y", ', '"%d/%m/%y", "%d-%b-%y", '))
+    try:
+        fixed = world.settle("files", "replay", file_id.replace("|", "/"), "--json")
+    finally:
+        description.write_text(as_it_was)
+    assert [one["state"] for one in json.loads(fixed.stdout)] == ["LOADED"]
+    assert len(world.records("bank.records", file_id)) == 1
+    assert world.settle("files", "replay", str(row.seq)).returncode == 2
+
+
+def test_a_file_refused_on_its_last_line_publishes_nothing(world: World) -> None:
+    content = many(300, "08/01/2026").replace(b"TRAILER,300", b"TRAILER,301")
+    with world.bridge():
+        world.drop("axis", "AXIS_STMT_20260108_1130.csv", content)
+        file_id = f"{world.bank('axis')}|2026-01-08|11:30"
+        wait_for(lambda: world.states(file_id) == [State.QUARANTINED], "the file to be refused")
+    assert world.records("bank.records", file_id) == []
+
+
+def test_a_growing_file_is_not_taken_early(world: World) -> None:
+    name = world.name("icici", "21:30")
+    row = "{0},06/01/2026,06/01/2026,,NEFT/ICICN2601060{0:04d}/PAYTM PAYMENTS/P1,,1.00,1.00\n"
+    parts = [ICICI, *(row.format(at) for at in (1, 2, 3)), "TRAILER,3,3.00,0.00\n"]
+
+    def polls() -> int:
+        return int(world.health()["banks"][world.bank("icici")]["polls"])
+
+    async def append(part: str) -> None:
+        async with world.upload("icici") as sftp, sftp.open(f"/outbox/{name}", "ab") as file:
+            await file.write(part.encode())
+
+    with world.bridge():
+        wait_for(lambda: _polled(world), "the first poll")
+        for part in parts:
+            assert world.files("icici", "21:30") == []
+            asyncio.run(append(part))
+            if part is not parts[-1]:
+                # Long enough to look quiet: only the missing trailer says that more will come.
+                seen = polls()
+                wait_for(lambda seen=seen: polls() > seen + 15, "some polls")  # type: ignore[misc]
+        (loaded,) = world.settled("icici", "21:30", State.LOADED)
+    assert (loaded.revision, loaded.record_count) == (1, 3)
+
+
+def _polled(world: World) -> bool:
+    try:
+        return bool(world.health()["status"] != "starting")
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_bridge_killed_at_any_step_loses_nothing_and_doubles_nothing(world: World, step: str) -> None:
+    count = 50 + STEPS.index(step)
+    day = f"202601{10 + STEPS.index(step)}"
+    name = f"AXIS_STMT_{day}_1130.csv"
+    file_id = f"{world.bank('axis')}|{day[:4]}-{day[4:6]}-{day[6:]}|11:30"
+    world.drop("axis", name, many(count, f"{day[6:]}/01/2026"))
+    dying = world.start("sftp_bridge", SETTLE_BRIDGE_CRASH_AT=step)
+    assert dying.wait(PATIENCE) == -signal.SIGKILL
+    with world.bridge():
+        wait_for(lambda: name not in world.remote("axis"), f"{name} to be moved away")
+        wait_for(lambda: world.states(file_id) == [State.LOADED], f"{file_id} to be loaded")
+    records = world.records("bank.records", file_id)
+    assert len(records) == count
+    assert len({record["record_id"] for record in records}) == count
+    assert sum(record["amount"] for record in records) == sum(
+        Decimal(f"{at}.25") for at in range(1, count + 1)
+    )
+    assert len(world.records("bank.files.received", file_id)) == 1
+    assert name in world.remote("axis", "processed")
+
+
+def test_a_changed_host_key_is_not_told_anything(world: World) -> None:
+    slug = world.bank("axis").lower()
+    pinned = keys_dir(world.home) / f"{slug}.pub"
+    agreed = pinned.read_bytes()
+    name = "AXIS_STMT_20260120_1130.csv"
+    content = axis(("AXISCN4000000001", "1.00"), day="20/01/2026")
+    pinned.write_bytes(asyncssh.generate_private_key("ssh-ed25519").export_public_key())
+    try:
+        (world.home.data / "sftp" / slug / "outbox" / name).write_bytes(content)
+        with world.bridge():
+            wait_for(lambda: _polled(world), "the first polls")
+            wait_for(lambda: world.state_of("axis") == "degraded", "the bank to be in trouble")
+            wait_for(lambda: world.state_of("hdfc") == "ok", "its neighbour to be well")
+            problem = world.health()["banks"][world.bank("axis")]["problem"]
+            assert "host key" in problem
+            assert "nothing was read" in problem
+            check = world.settle("banks", "check", world.bank("axis"))
+            assert check.returncode == 1
+            assert "host key" in check.stdout
+        assert name in world.remote("axis")
+        assert [row for row in world.files("axis") if row.remote_name == name] == []
+    finally:
+        pinned.write_bytes(agreed)
+    # And the right key is enough: by hand, without a bridge.
+    polled = world.settle("banks", "poll", world.bank("axis"), "--json")
+    assert [one["state"] for one in json.loads(polled.stdout)] == ["LOADED"]
+
+
+def test_a_server_that_hangs_holds_up_its_own_bank_only(world: World) -> None:
+    banks = world.folder / "banks-one-hangs"
+    shutil.copytree(world.environment["SETTLE_BRIDGE_BANKS_DIR"], banks)
+    hdfc = banks / "hdfc.yaml"
+    hdfc.write_text(hdfc.read_text().replace("local_port_offset: 1", "local_port_offset: 4"))
+    with socket.socket() as silent:
+        # Takes the connection and never says a word.
+        silent.bind(("127.0.0.1", world.port + 4))
+        silent.listen()
+        with world.bridge(SETTLE_BRIDGE_BANKS_DIR=str(banks)):
+            content = axis(("AXISCN5000000001", "1.00"), day="21/01/2026")
+            world.drop("axis", "AXIS_STMT_20260121_1130.csv", content)
+            file_id = f"{world.bank('axis')}|2026-01-21|11:30"
+            wait_for(lambda: world.states(file_id) == [State.LOADED], "the file of the bank that answers")
+            assert world.state_of("hdfc") != "ok"
+
+
+def test_the_banks_servers_keep_everybody_in_their_room(world: World) -> None:
+    own_key = keys_dir(world.home) / f"{world.bank('icici').lower()}_ed25519"
+
+    async def go() -> None:
+        # A bank's own account is let in at its own port only.
+        with pytest.raises(asyncssh.PermissionDenied):
+            await asyncssh.connect(
+                "127.0.0.1",
+                world.port,
+                username=world.bank("icici").lower(),
+                client_keys=[str(own_key)],
+                known_hosts=None,
+                config=None,
+            )
+        async with world.upload("axis") as sftp:
+            assert await sftp.realpath("../../..") == "/"
+            assert set(await sftp.listdir("/")) >= {"outbox", "processed"}
+            with pytest.raises(asyncssh.SFTPPermissionDenied):
+                await sftp.symlink("/etc", "/outbox/link")
+            async with sftp.open("/outbox/../../../../escape", "wb") as file:
+                await file.write(b"out")
+            assert (world.home.data / "sftp" / world.bank("axis").lower() / "escape").read_bytes() == b"out"
+
+    asyncio.run(go())
+
+
+def test_business_time_comes_from_ticks_alone(world: World) -> None:
+    topic = f"{world.tag}.calendar.ticks"
+    day = date(2026, 2, 3)
+
+    def statuses() -> dict[str, str]:
+        rows = world.ledger.expectations(world.bank("icici"), day)
+        return {row["cutoff"]: row["status"] for row in rows}
+
+    def tick(at: str, open_day: date | None = None, close_day: date | None = None) -> None:
+        moment = datetime.fromisoformat(at).replace(tzinfo=IST)
+        calendar_ticks.publish(moment, open_day, close_day, topic=topic)
+
+    with world.bridge():
+        assert statuses() == {}
+        tick("2026-02-03T00:00", open_day=day)
+        wait_for(lambda: statuses() == {"09:30": "DUE", "21:30": "DUE"}, "the day to open")
+        tick("2026-02-03T10:01")
+        wait_for(lambda: statuses() == {"09:30": "LATE", "21:30": "DUE"}, "the morning to be late")
+        empty = (ICICI + "TRAILER,0,0.00,0.00\n").encode()
+        world.drop("icici", "ICICI_20260203_0930.csv", empty)
+        wait_for(lambda: statuses()["09:30"] == "RECEIVED", "the late file")
+        world.drop("icici", "ICICI_20260203_2130.csv", empty)
+        wait_for(lambda: statuses()["21:30"] == "RECEIVED", "the early file, empty as well")
+        tick("2026-02-04T00:00", close_day=day)
+    words = [
+        (word["cutoff"], word["status"], word["at"].astimezone(IST).strftime("%H:%M"))
+        for word in world.records("bank.cutoffs")
+        if word["business_date"] == day and word["bank"] == world.bank("icici")
+    ]
+    assert words == [
+        ("09:30", "DUE", "00:00"),
+        ("21:30", "DUE", "00:00"),
+        ("09:30", "LATE", "10:01"),
+        ("09:30", "RECEIVED", "10:01"),
+        ("21:30", "RECEIVED", "10:01"),
+    ]
+    # A bridge that starts again hears every tick again and says nothing new.
+    with world.bridge():
+        wait_for(lambda: _polled(world) and world.health()["business_time"] is not None, "business time")
+        wait_for(lambda: world.health()["business_time"].startswith("2026-02-03T18:30"), "the last tick")
+    words_of_all = [
+        (one["cutoff_id"], one["status"])
+        for one in world.records("bank.cutoffs")
+        if one["business_date"] == day
+    ]
+    assert len(words_of_all) == len(set(words_of_all)) == 9 + 8 + 2
+    listed = json.loads(world.settle("files", "expectations", "--date", "2026-02-03", "--json").stdout)
+    assert {one["status"] for one in listed if one["bank"] == world.bank("icici")} == {"RECEIVED"}

@@ -1,0 +1,268 @@
+"""Every bank's layout as declared, and everything that must refuse a file whole."""
+
+from __future__ import annotations
+
+import io
+from datetime import date
+from decimal import Decimal
+
+import pytest
+
+from sftp_bridge.banks import Bank, load_banks
+from sftp_bridge.errors import FileRefusedError
+from sftp_bridge.layout import LINE_LIMIT, Movement, Statement
+
+BANKS = load_banks()
+DAY = date(2026, 1, 6)
+
+AXIS = (
+    "S.No,Transaction Date,Value Date,Particulars,Amount(INR),Debit/Credit,Balance(INR),"
+    "Cheque Number,Branch Name(SOL)\n"
+)
+HDFC = "Date,Narration,Chq./Ref.No.,Value Dt,Withdrawal Amt.,Deposit Amt.,Closing Balance\n"
+ICICI = (
+    "S No.,Value Date,Transaction Date,Cheque Number,Transaction Remarks,"
+    "Withdrawal Amount (INR ),Deposit Amount (INR ),Balance (INR )\n"
+)
+
+
+def read(bank: Bank | str, text: str | bytes) -> tuple[list[Movement], Statement]:
+    described = BANKS[bank] if isinstance(bank, str) else bank
+    raw = io.BytesIO(text.encode() if isinstance(text, str) else text)
+    statement = Statement(raw, described.format, DAY)
+    return list(statement), statement
+
+
+def refused(bank: Bank | str, text: str | bytes) -> FileRefusedError:
+    with pytest.raises(FileRefusedError) as caught:
+        read(bank, text)
+    return caught.value
+
+
+def axis(amount: str = '"1,00,000.50"', sign: str = "CR", **other: str) -> str:
+    cells = {"day": "06/01/2026", "particulars": "NEFT/AXISCN1153863727/PAYU PAYMENTS/4711"} | other
+    return (
+        f'1,06/01/2026,{cells["day"]},{cells["particulars"]},{amount},{sign},"1,77,65,682.30",,MUMBAI (001)\n'
+    )
+
+
+def test_axis_as_the_bank_writes_it() -> None:
+    text = (
+        AXIS
+        + '0,06/01/2026,06/01/2026,OPENING BALANCE,,,"12.00",,\n'
+        + axis()
+        + axis("\t7,560.00".join('""'), "DR", particulars="NEFT-RETURN/axiscn1153863728/PAYU PAYMENTS/4712")
+        + axis("10.5", "DR", particulars="CONSOLIDATED CHARGES")
+        + "TRAILER,3,100000.50,7570.50\n"
+    )
+    (credit, debit, charge), statement = read("AXIS", text)
+    assert credit == Movement(
+        3,
+        "AXISCN1153863727",
+        "AXISCN1153863727",
+        "4711",
+        "CR",
+        Decimal("100000.50"),
+        DAY,
+        "NEFT/AXISCN1153863727/PAYU PAYMENTS/4711",
+    )
+    assert (debit.utr, debit.utr_raw, debit.direction, debit.amount) == (
+        "AXISCN1153863728",
+        "axiscn1153863728",
+        "DR",
+        Decimal("7560.00"),
+    )
+    assert (charge.utr, charge.settlement_ref, charge.amount) == (None, None, Decimal("10.50"))
+    assert statement.totals.count == 3
+    assert statement.totals.credit_total == Decimal("100000.50")
+    assert statement.totals.debit_count == 2
+    assert statement.claim is not None
+
+
+def test_hdfc_as_the_bank_writes_it() -> None:
+    text = (
+        "HDFC BANK LTD,,,,,,\nAccount No : 50200012345678,,,,,,\n"
+        + HDFC
+        + "********,********,********,********,********,********,********\n"
+        + '06/01/26,NEFT CR-setl_A1-b-RAZORPAY,N006261598444659,06/01/26,,"12,345.67","12,345.67"\n'
+        + "06/01/2026,SMS CHARGES,0000000000000000,05/01/2026,17.70,0.00,12327.97\n"
+        + "TRAILER,2,12345.67,17.70\n"
+    )
+    (credit, charge), _ = read("HDFC", text)
+    assert (credit.line_no, credit.utr, credit.settlement_ref) == (5, "N006261598444659", "setl_A1-b")
+    assert (charge.utr, charge.direction, charge.value_date) == (None, "DR", date(2026, 1, 5))
+
+
+def test_icici_as_the_bank_writes_it() -> None:
+    text = (
+        "\ufeff"
+        + ICICI.replace("(INR )", "(INR  )").replace("\n", "\r\n")
+        + "1,06-01-2026,06/01/2026,,NEFT/ICICN26010600001/PAYTM PAYMENTS/P_1,,75.25,75.25\r\n"
+        + "\r\n"
+        + "TRAILER,1,75.25,0\r\n"
+    )
+    (credit,), statement = read("ICICI", text)
+    assert (credit.utr, credit.settlement_ref, credit.amount) == ("ICICN26010600001", "P_1", Decimal("75.25"))
+    assert statement.new_columns == ()
+
+
+def test_a_new_column_is_accepted_and_told() -> None:
+    text = HDFC.replace("\n", ",Channel\n") + "06/01/26,X,,06/01/26,,1.00,1.00,NEFT\nTRAILER,1,1.00,0.00\n"
+    (credit,), statement = read("HDFC", text)
+    assert credit.amount == Decimal("1.00")
+    assert statement.new_columns == ("Channel",)
+
+
+def test_reordered_columns_are_found_by_name() -> None:
+    text = (
+        "Value Dt,Date,Narration,Deposit Amt.,Chq./Ref.No.,Withdrawal Amt.,Closing Balance\n"
+        "06/01/26,06/01/26,X,1.00,,,1.00\nTRAILER,1,1.00,0.00\n"
+    )
+    assert read("HDFC", text)[0][0].direction == "CR"
+
+
+def test_an_empty_day_is_a_file_with_nothing_in_it() -> None:
+    movements, statement = read("AXIS", AXIS + "TRAILER,0,0.00,0.00\n")
+    assert movements == []
+    assert statement.totals.credit_total == Decimal("0.00")
+
+
+@pytest.mark.parametrize(
+    "amount",
+    [
+        '"1.234,56"',
+        '"1,2,3"',
+        "(100.00)",
+        "100-",
+        "-100.00",
+        "NaN",
+        "Infinity",
+        "1e5",
+        "12345678901234567890",
+        "0.001",
+        "",
+        "0.00",
+        '"=1+1"',
+        "१००",
+    ],
+)
+def test_what_is_no_amount_refuses_the_file(amount: str) -> None:
+    error = refused("AXIS", AXIS + axis("1.00") + axis(amount) + "TRAILER,2,2.00,0.00\n")
+    assert (error.line, error.column) == (3, "Amount(INR)")
+
+
+@pytest.mark.parametrize(
+    "day", ["31/02/2026", "2026-01-06", "06/01/26", "", "01/06/2026", "06/01/2024", "６/1/2026"]
+)
+def test_what_is_no_date_near_the_business_date_refuses_the_file(day: str) -> None:
+    error = refused("AXIS", AXIS + axis("1.00", day=day) + "TRAILER,1,1.00,0.00\n")
+    assert (error.line, error.column) == (2, "Value Date")
+
+
+@pytest.mark.parametrize("utr", ["1.23457E+15", "3.2E+11", "26010612345", "123456789012300000", "AXIS CN#1"])
+def test_a_spoilt_reference_refuses_the_file(utr: str) -> None:
+    text = AXIS + axis("1.00", particulars=f"NEFT/{utr}/PAYU PAYMENTS/4711") + "TRAILER,1,1.00,0.00\n"
+    error = refused("AXIS", text)
+    assert (error.line, error.column) == (2, "Particulars")
+
+
+@pytest.mark.parametrize(
+    ("trailer", "says"),
+    [
+        ("", "trailer is missing"),
+        ("TRAILER,2,1.00,0.00\n", "2 in movements, the lines say 1"),
+        ("TRAILER,1,1.01,0.00\n", "1.01 in credits"),
+        ("TRAILER,1,1.00,5.00\n", "5.00 in debits"),
+        ("TRAILER,one,1.00,0.00\n", "is not a number"),
+        ("TRAILER,1,1.00\n", "has no debit total"),
+        ("TRAILER,1,1.00,0.00\nTRAILER,1,1.00,0.00\n", "follows the trailer"),
+    ],
+)
+def test_the_trailer_must_agree(trailer: str, says: str) -> None:
+    assert says in refused("AXIS", AXIS + axis("1.00") + trailer).reason
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "empty"),
+        (b"\r\n\r\n", "empty"),
+        (AXIS.replace("Value Date", "Valuta").encode(), "expected"),
+        (AXIS.encode("utf-16"), "UTF-16"),
+        (AXIS.encode() + b"1,06/01/2026,06/01/2026,caf\xe9,1.00,CR,1.00,,\n", "not utf-8"),
+        (AXIS.encode() + b"1,06/01/2026,06/01/2026,a\0b,1.00,CR,1.00,,\n", "NUL"),
+        (AXIS.encode() + b'1,06/01/2026,06/01/2026,"open,1.00,CR,1.00,,\n', "not well-formed"),
+        (AXIS.encode() + b"1,06/01/2026,06/01/2026,short,1.00,CR\n", "6 cells"),
+        (AXIS.encode() + b"1," + b"x" * LINE_LIMIT + b"\n", "longer than"),
+    ],
+)
+def test_what_is_no_such_file_is_refused_with_a_reason(content: bytes, says: str) -> None:
+    assert says in refused("AXIS", content).reason
+
+
+def test_a_direction_must_be_one_of_two() -> None:
+    assert refused("AXIS", AXIS + axis("1.00", "XX")).column == "Debit/Credit"
+    both = HDFC + "06/01/26,X,,06/01/26,1.00,1.00,1.00\n"
+    assert "exactly one" in refused("HDFC", both).reason
+
+
+def test_the_refused_line_goes_on_as_an_excerpt() -> None:
+    error = refused("AXIS", AXIS + axis("NaN", particulars="NEFT/AXISCN1153863727/X/1"))
+    assert error.excerpt.startswith("1,06/01/2026")
+
+
+def test_card_numbers_do_not_leave_the_parser() -> None:
+    text = AXIS + axis("1.00", particulars="POS 4111 1111 1111 1111 SHOP") + "TRAILER,1,1.00,0.00\n"
+    ((charge,), _) = read("AXIS", text)
+    assert "4111 1111" not in charge.narration
+    assert charge.narration.endswith("1111 SHOP")
+
+
+def test_a_card_where_a_reference_should_be_is_none() -> None:
+    text = HDFC + "06/01/26,POS SHOP,4111111111111111,06/01/26,1.00,,1.00\nTRAILER,1,0.00,1.00\n"
+    ((charge,), _) = read("HDFC", text)
+    assert (charge.utr, charge.utr_raw) == (None, None)
+
+
+def test_a_refusal_does_not_repeat_card_numbers() -> None:
+    error = refused("AXIS", AXIS + axis("4111 1111 1111 1111"))
+    assert "4111 1111" not in str(error)
+    assert "1111' is not an amount" in error.reason
+
+
+def test_decimal_comma_by_declaration() -> None:
+    layout = BANKS["AXIS"].format.model_copy(update={"decimal": ",", "thousands": "."})
+    german = BANKS["AXIS"].model_copy(update={"format": layout})
+    ((credit,), _) = read(german, AXIS + axis('"1.234,56"') + 'TRAILER,1,"1.234,56","0,00"\n')
+    assert credit.amount == Decimal("1234.56")
+    assert "not an amount" in refused(german, AXIS + axis('"1,234.56"')).reason
+
+
+def test_memory_does_not_grow_with_the_file() -> None:
+    class Endless(io.RawIOBase):
+        """Lines without end, counted."""
+
+        given = 0
+
+        def readable(self) -> bool:
+            return True
+
+        def seekable(self) -> bool:
+            return True
+
+        def seek(self, offset: int, whence: int = 0) -> int:
+            return 0 * (offset + whence)
+
+        def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+            line = AXIS.encode() if not self.given else axis("1.00").encode()
+            self.given += 1
+            buffer[: len(line)] = line
+            return len(line)
+
+    endless = Endless()
+    raw: io.BufferedReader[Endless] = io.BufferedReader(endless, 512)  # type: ignore[type-var]
+    movements = iter(Statement(raw, BANKS["AXIS"].format, DAY))
+    for _ in range(1000):
+        next(movements)
+    # Read ahead is a buffer's worth, not the file.
+    assert endless.given < 1300

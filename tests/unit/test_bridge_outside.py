@@ -1,0 +1,128 @@
+"""What people and machines see of the bridge from outside, without any server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from sftp_bridge import cli, crash_points
+from sftp_bridge.banks import load_banks
+from sftp_bridge.business_time import BusinessTime
+from sftp_bridge.errors import BridgeSettingsError
+from sftp_bridge.health import Health
+from sftp_bridge.ingest import BankFiles
+from sftp_bridge.revisions import State
+from sftp_bridge.settings import BridgeSettings, load_settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import click
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No stack and nobody's settings: an address that answers to nobody."""
+    monkeypatch.setenv("SETTLE_BRIDGE_DSN", "postgresql://nobody:s3cret@127.0.0.1:1/none")
+    monkeypatch.setenv("SETTLE_BRIDGE_KEYS_DIR", str(tmp_path))
+    for name in ("SFTP_HOST", "SFTP_PORT", "S3_ACCESS_KEY", "S3_SECRET_KEY", "BANKS_DIR"):
+        monkeypatch.delenv(f"SETTLE_BRIDGE_{name}", raising=False)
+        monkeypatch.delenv(f"SETTLE_{name}", raising=False)
+    monkeypatch.setenv("SETTLE_BRIDGE_S3_ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setenv("SETTLE_BRIDGE_S3_ACCESS_KEY", "nobody")
+    monkeypatch.setenv("SETTLE_BRIDGE_S3_SECRET_KEY", "s3cret")
+
+
+def run(command: click.Command, *words: str) -> tuple[int, str]:
+    result = CliRunner().invoke(command, words)
+    assert not (result.exception and not isinstance(result.exception, SystemExit)), result.exception
+    return result.exit_code, result.output
+
+
+def test_banks_are_listed_without_any_server() -> None:
+    code, said = run(cli.banks, "list", "--json")
+    assert code == 0
+    assert [(one["bank"], one["complete"], len(one["cutoffs"])) for one in json.loads(said)] == [
+        ("AXIS", "rename", 3),
+        ("HDFC", "marker", 4),
+        ("ICICI", "stable", 2),
+    ]
+
+
+def test_expected_errors_are_one_line_and_an_exit_code() -> None:
+    code, said = run(cli.banks, "poll", "SBI")
+    assert code == 2
+    assert "no bank SBI; known: AXIS, HDFC, ICICI" in said
+    code, said = run(cli.files, "list")
+    assert code == 1
+    assert "Postgres" in said
+    assert "s3cret" not in said
+    code, said = run(cli.calendar, "tick", "--at", "yesterday")
+    assert code == 2
+
+
+def test_settings_that_contradict_each_other_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SETTLE_BRIDGE_SFTP_HOST", "127.0.0.1")
+    with pytest.raises(BridgeSettingsError, match="SETTLE_BRIDGE_SFTP_PORT"):
+        load_settings()
+    monkeypatch.delenv("SETTLE_BRIDGE_SFTP_HOST")
+    monkeypatch.setenv("SETTLE_BRIDGE_S3_SECRET_KEY", "s3cret")
+    monkeypatch.delenv("SETTLE_BRIDGE_S3_ACCESS_KEY")
+    with pytest.raises(BridgeSettingsError) as caught:
+        load_settings()
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_crash_point_must_exist() -> None:
+    with pytest.raises(ValueError, match="no step nowhere"):
+        crash_points.arm("nowhere")
+    crash_points.arm(None)
+    crash_points.reached("loaded")
+
+
+def test_the_pages_tell_what_was_counted() -> None:
+    settings = BridgeSettings()
+    business_time = BusinessTime(settings)
+
+    async def go() -> dict[str, tuple[int, str]]:
+        banks = [BankFiles(bank, settings, business_time) for bank in load_banks().values()]
+        first, second, third = (one.counts for one in banks)
+        health = Health(banks, business_time)
+        assert health.state()["status"] == "starting"
+        first.polls = second.polls = third.polls = 1
+        first.file(State.LOADED)
+        second.problem = "<b>the server's host key</b>"
+        third.unrecognised = ("evil\u202e\n.csv",)
+        port = await health.start(0)
+        found = {}
+        for path in ("/health", "/metrics", "/", "/nothing"):
+            found[path] = await asyncio.to_thread(get, port, path)
+        await health.close()
+        for one in banks:
+            await one.close()
+        return found
+
+    def get(port: int, path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    found = asyncio.run(go())
+    code, text = found["/health"]
+    state = json.loads(text)
+    # One bank's trouble is shown, and the bridge itself is well.
+    assert (code, state["status"], state["banks"]["HDFC"]["state"]) == (200, "degraded", "degraded")
+    assert state["banks"]["AXIS"]["files"] == {"LOADED": 1}
+    assert 'settle_bridge_files_total{bank="AXIS",state="LOADED"} 1' in found["/metrics"][1]
+    assert 'settle_bridge_outbox_unrecognised{bank="ICICI"} 1' in found["/metrics"][1]
+    assert "<b>the server" not in found["/"][1]
+    assert "\u202e" not in found["/"][1]
+    assert found["/nothing"][0] == 404

@@ -1,0 +1,1 @@
+"""Gateways' webhooks and settlement reports, verified, kept, and published as pg.transactions."""

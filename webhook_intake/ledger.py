@@ -1,0 +1,216 @@
+"""The event ledger: raw webhooks in the operational Postgres, written before anyone is answered."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg.rows import tuple_row
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from webhook_intake.errors import UnavailableError
+from webhook_intake.records import Event
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Sequence
+    from datetime import datetime
+
+SCHEMA = Path(__file__).parent / "schema.sql"
+
+# Connections: two batches at once, the sweeper, and one for questions.
+_CONNECTIONS = 4
+# Seconds to wait for a connection, and for one statement: under the five seconds Razorpay gives an answer.
+_SECONDS = 3.0
+# Any fixed number: makes two processes that start together create the tables one after the other.
+_SETUP_LOCK = 5_111_001
+
+_KEEP = """
+INSERT INTO webhook_events (event_key, gateway, received_at, sha256, content_type, headers, body, about)
+SELECT * FROM unnest(%b::text[], %b::text[], %b::timestamptz[], %b::text[], %b::text[], %b::text[],
+                     %b::bytea[], %b::text[])
+ON CONFLICT (event_key) DO NOTHING
+RETURNING event_key
+"""
+_PUBLISHED = (
+    "SELECT event_key FROM webhook_events WHERE event_key = ANY(%b::text[]) AND published_at IS NOT NULL"
+)
+_MARK = """
+UPDATE webhook_events AS e
+SET outcome = m.outcome, reason = m.reason, published_at = now()
+FROM unnest(%b::text[], %b::text[], %b::text[]) AS m(event_key, outcome, reason)
+WHERE e.event_key = m.event_key
+"""
+_EVENT = "event_key, gateway, received_at, sha256, content_type, headers, body, about"
+_UNPUBLISHED = f"""
+SELECT {_EVENT} FROM webhook_events
+WHERE published_at IS NULL AND received_at <= now() - make_interval(secs => %s)
+ORDER BY received_at LIMIT %s
+"""  # noqa: S608 - a constant of ours
+_DEAD = f"SELECT {_EVENT} FROM webhook_events WHERE outcome = 'DEAD' ORDER BY received_at LIMIT %s"  # noqa: S608
+_ABOUT = f"""
+SELECT {_EVENT} FROM webhook_events WHERE about = ANY(%b::text[]) AND event_key <> ALL(%b::text[])
+"""  # noqa: S608
+_AUDIT = """
+INSERT INTO webhook_audit (at, gateway, status, reason, peer, sha256, size, count)
+SELECT * FROM unnest(%b::timestamptz[], %b::text[], %b::int[], %b::text[], %b::text[], %b::text[], %b::int[],
+                     %b::int[])
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How an event ended."""
+
+    event_key: str
+    outcome: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A request that was not let in, without its body."""
+
+    at: datetime
+    gateway: str
+    status: int
+    reason: str
+    peer: str
+    sha256: str
+    size: int
+    count: int = 1
+
+
+class Ledger:
+    """Durable memory of the intake; every method raises UnavailableError when Postgres does not answer."""
+
+    def __init__(self, dsn: str) -> None:
+        self._pool: AsyncConnectionPool[psycopg.AsyncConnection[tuple[Any, ...]]] = AsyncConnectionPool(
+            dsn,
+            min_size=1,
+            max_size=_CONNECTIONS,
+            open=False,
+            timeout=_SECONDS,
+            reconnect_timeout=10.0,
+            kwargs={
+                "autocommit": True,
+                "row_factory": tuple_row,
+                "connect_timeout": 3,
+                "application_name": "webhook_intake",
+                # A few statements, all known: prepared at their first use.
+                "prepare_threshold": 0,
+            },
+        )
+
+    async def open(self) -> None:
+        """Begin connecting, and make the tables."""
+        await self._pool.open(wait=False)
+        try:
+            async with self._connection(20.0) as connection, connection.transaction():
+                await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_SETUP_LOCK,))
+                await connection.execute(SCHEMA.read_bytes(), prepare=False)
+        except psycopg.Error as error:
+            raise UnavailableError(
+                f"Postgres: {type(error).__name__} {error.sqlstate or ''}".strip()
+            ) from error
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self._pool.close(5)
+
+    async def keep(self, events: Sequence[Event]) -> set[str]:
+        """Write raw events durably; gives the keys of those that were new."""
+        # Two batches that hold the same keys in different orders would wait for each other.
+        rows = sorted(events, key=lambda event: event.event_key)
+        async with self._connection() as connection:
+            cursor = await connection.execute(
+                _KEEP,
+                (
+                    [event.event_key for event in rows],
+                    [event.gateway for event in rows],
+                    [event.received_at for event in rows],
+                    [event.sha256 for event in rows],
+                    [event.content_type for event in rows],
+                    [event.headers for event in rows],
+                    [event.body for event in rows],
+                    [event.about for event in rows],
+                ),
+            )
+            return {row[0] for row in await cursor.fetchall()}
+
+    async def published(self, keys: Iterable[str]) -> set[str]:
+        """Which of these events need nothing more."""
+        async with self._connection() as connection:
+            cursor = await connection.execute(_PUBLISHED, (list(keys),))
+            return {row[0] for row in await cursor.fetchall()}
+
+    async def mark(self, marks: Sequence[Mark]) -> None:
+        """Write down how events ended.
+
+        Not waited for on disk: a mark that a crash loses makes the sweeper publish the event again, with
+        the same key and version.
+        """
+        rows = sorted(marks, key=lambda mark: mark.event_key)
+        # The pipeline sends all four statements at once: one wait instead of four in every answer.
+        async with self._connection() as connection, connection.pipeline(), connection.transaction():
+            await connection.execute("SET LOCAL synchronous_commit = off")
+            await connection.execute(
+                _MARK,
+                (
+                    [one.event_key for one in rows],
+                    [one.outcome for one in rows],
+                    [one.reason for one in rows],
+                ),
+            )
+
+    async def unpublished(self, older_than: float, limit: int) -> list[Event]:
+        """Events that were kept but, as far as is known, not published."""
+        async with self._connection() as connection:
+            cursor = await connection.execute(_UNPUBLISHED, (older_than, limit))
+            return [Event(*row) for row in await cursor.fetchall()]
+
+    async def dead(self, limit: int) -> list[Event]:
+        """Events that could not be understood."""
+        async with self._connection() as connection:
+            cursor = await connection.execute(_DEAD, (limit,))
+            return [Event(*row) for row in await cursor.fetchall()]
+
+    async def about(self, payments: Iterable[str], but: Iterable[str]) -> list[Event]:
+        """The events about these payments (`gateway:payment id`), but those with these keys."""
+        async with self._connection() as connection:
+            cursor = await connection.execute(_ABOUT, (list(payments), list(but)))
+            return [Event(*row) for row in await cursor.fetchall()]
+
+    async def audit(self, refusals: Sequence[Refusal]) -> None:
+        """Write down who was not let in."""
+        columns = [list(column) for column in zip(*(_row(one) for one in refusals), strict=True)]
+        async with self._connection() as connection:
+            await connection.execute(_AUDIT, columns)
+
+    async def answers(self) -> bool:
+        """Does Postgres answer?"""
+        try:
+            async with self._connection() as connection:
+                await connection.execute("SELECT 1")
+        except UnavailableError:
+            return False
+        return True
+
+    @asynccontextmanager
+    async def _connection(
+        self, seconds: float = _SECONDS
+    ) -> AsyncIterator[psycopg.AsyncConnection[tuple[Any, ...]]]:
+        try:
+            async with asyncio.timeout(seconds), self._pool.connection(seconds) as connection:
+                yield connection
+        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, TimeoutError) as error:
+            # The driver's text can hold the address; its type and SQLSTATE say enough.
+            state = getattr(error, "sqlstate", None) or ""
+            raise UnavailableError(f"Postgres: {type(error).__name__} {state}".strip()) from error
+
+
+def _row(one: Refusal) -> tuple[Any, ...]:
+    return (one.at, one.gateway, one.status, one.reason, one.peer, one.sha256, one.size, one.count)

@@ -1,0 +1,251 @@
+"""Razorpay: signed JSON events in paise, and the rows of its settlement recon.
+
+The signature is HMAC-SHA256 over the raw body, so the body is verified before it is parsed. An event is a
+snapshot: its own time orders it among those of one payment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from settlement.calendar import ist_date
+from settlement.errors import SettlementError
+from settlement.gateways import EntityType, Gateway, GatewayStatus, LineType, settlement_bank
+from settlement.gateways import record_id as gateway_record_id
+from settlement.money import ZERO, from_minor
+from settlement.references import normalise_utr
+from settlement.versions import gateway_version
+from webhook_intake.errors import ForgedError, UnreadableError
+from webhook_intake.native import from_epoch, maybe, text
+from webhook_intake.records import Checked, Heard, Line, Word
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+    from decimal import Decimal
+
+NAME = Gateway.RAZORPAY.value
+
+_PAYMENT_STATUS = {
+    "created": GatewayStatus.CREATED,
+    "authorized": GatewayStatus.AUTHORIZED,
+    "captured": GatewayStatus.CAPTURED,
+    "refunded": GatewayStatus.REFUNDED,
+    "failed": GatewayStatus.FAILED,
+}
+_REFUND_STATUS = {
+    "created": GatewayStatus.PENDING,
+    "pending": GatewayStatus.PENDING,
+    "processed": GatewayStatus.REFUNDED,
+    "failed": GatewayStatus.FAILED,
+}
+# A transfer moves settled money on to somebody else: for the sum of a settlement it is an adjustment.
+_LINE_TYPES = {
+    "payment": LineType.PAYMENT,
+    "refund": LineType.REFUND,
+    "adjustment": LineType.ADJUSTMENT,
+    "transfer": LineType.ADJUSTMENT,
+}
+
+
+def sign(body: bytes, secret: str) -> str:
+    """The X-Razorpay-Signature of a body."""
+    return hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+
+
+def check(headers: Mapping[str, str], body: bytes, sha256: str, secrets: Sequence[str]) -> Checked:
+    """Verify a webhook over its raw bytes; what cannot be read although signed is kept with its problem."""
+    given = headers.get("x-razorpay-signature", "").encode("utf-8", "replace")
+    # Every secret is tried, so that the time says nothing about which one fits.
+    fits = [hmac.compare_digest(sign(body, secret).encode(), given) for secret in secrets]
+    if not any(fits):
+        raise ForgedError("the signature fits neither the current nor the previous secret")
+    # The event id is not signed: with the body's hash beside it, a forged id can neither hide nor double
+    # anything.
+    key = f"{NAME}:{headers.get('x-razorpay-event-id', '')[:64]}:{sha256[:16]}"
+    try:
+        return Checked(key, read(headers.get("content-type", ""), body))
+    except UnreadableError as error:
+        return Checked(key, problem=str(error))
+
+
+def read(content_type: str, body: bytes) -> Any:  # noqa: ARG001 - every gateway's reader is asked alike
+    """The event as it was sent."""
+    try:
+        event = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise UnreadableError(f"not JSON: {error}") from error
+    if not isinstance(event, dict):
+        raise UnreadableError("not a JSON object")
+    return event
+
+
+def hear(event: Any, received_at: datetime, sha256: str) -> Heard:  # noqa: ARG001 - the event has its own time
+    """The payment and the refund an event speaks of; other entities change nothing here."""
+    at = from_epoch(event, "created_at")
+    payload = event.get("payload")
+    if not isinstance(payload, dict):
+        raise UnreadableError("payload is missing")
+    payment = _entity(payload, "payment")
+    refund = _entity(payload, "refund")
+    words = []
+    if payment is not None:
+        words.append(_payment(payment, at, sha256))
+    if refund is not None:
+        words.append(_refund(refund, payment, at, sha256))
+    return Heard(tuple(words))
+
+
+def line(item: dict[str, Any], sha256: str) -> Line | None:
+    """A row of the settlement recon; None while it is not settled."""
+    if not item.get("settled", False):
+        return None
+    kind = text(item, "type")
+    line_type = _LINE_TYPES.get(kind)
+    if line_type is None:
+        raise UnreadableError(f"type {kind!r} is none of {', '.join(_LINE_TYPES)}")
+    entity_id = text(item, "entity_id")
+    settlement_id = text(item, "settlement_id")
+    settled_at = from_epoch(item, "settled_at")
+    notes = _notes(item)
+    utr_raw = maybe(item, "settlement_utr")
+    fee, tax = _fee_and_tax(item)
+    utr = _utr(utr_raw)
+    return Line(
+        f"{NAME}:{kind}/{entity_id}",
+        Word(
+            gateway=NAME,
+            entity_type=EntityType.SETTLEMENT_LINE,
+            entity_id=entity_id,
+            record_id=gateway_record_id(
+                NAME, EntityType.SETTLEMENT_LINE, f"{kind}/{entity_id}@{settlement_id}/{utr or '-'}"
+            ),
+            line_type=line_type,
+            transaction_id=maybe(notes, "transaction_id"),
+            order_ref=maybe(item, "order_receipt"),
+            merchant_id=maybe(notes, "merchant_id"),
+            status=GatewayStatus.SETTLED,
+            method=maybe(item, "method"),
+            currency=text(item, "currency"),
+            amount=abs(_paise(item, "amount")),
+            fee=fee,
+            tax=tax,
+            # What moved, by the gateway's own columns: for a payment this is amount − fee − tax.
+            net=_paise(item, "credit") - _paise(item, "debit"),
+            settlement_id=settlement_id,
+            utr=utr,
+            utr_raw=utr_raw,
+            settled_on=ist_date(settled_at),
+            bank=settlement_bank(NAME),
+            occurred_at=settled_at,
+            paid_on=ist_date(from_epoch(item, "created_at")) if line_type is LineType.PAYMENT else None,
+            origin="POLL",
+            raw_sha256=sha256,
+            version=gateway_version(GatewayStatus.SETTLED, settled_at),
+        ),
+    )
+
+
+def _payment(payment: dict[str, Any], at: datetime, sha256: str) -> Word:
+    status = _status(payment, _PAYMENT_STATUS)
+    notes = _notes(payment)
+    amount = _paise(payment, "amount")
+    fee, tax = _fee_and_tax(payment)
+    captured = status in (GatewayStatus.CAPTURED, GatewayStatus.REFUNDED)
+    return Word(
+        gateway=NAME,
+        entity_type=EntityType.PAYMENT,
+        entity_id=text(payment, "id"),
+        transaction_id=maybe(notes, "transaction_id"),
+        order_ref=maybe(notes, "order_ref"),
+        merchant_id=maybe(notes, "merchant_id"),
+        status=status,
+        method=maybe(payment, "method"),
+        currency=text(payment, "currency"),
+        amount=amount,
+        fee=fee,
+        tax=tax,
+        net=amount - fee - tax if captured else ZERO,
+        refunded_amount=_paise(payment, "amount_refunded"),
+        occurred_at=at,
+        paid_on=ist_date(from_epoch(payment, "created_at")),
+        raw_sha256=sha256,
+        version=gateway_version(status, at),
+    )
+
+
+def _refund(refund: dict[str, Any], payment: dict[str, Any] | None, at: datetime, sha256: str) -> Word:
+    status = _status(refund, _REFUND_STATUS)
+    amount = _paise(refund, "amount")
+    notes = {**_notes(payment or {}), **_notes(refund)}
+    return Word(
+        gateway=NAME,
+        entity_type=EntityType.REFUND,
+        entity_id=text(refund, "id"),
+        transaction_id=maybe(notes, "transaction_id"),
+        order_ref=maybe(notes, "order_ref"),
+        merchant_id=maybe(notes, "merchant_id"),
+        status=status,
+        method=maybe(payment or {}, "method"),
+        currency=text(refund, "currency"),
+        amount=amount,
+        net=-amount if status is GatewayStatus.REFUNDED else ZERO,
+        utr=_utr(maybe(_object(refund, "acquirer_data"), "utr")),
+        utr_raw=maybe(_object(refund, "acquirer_data"), "utr"),
+        occurred_at=at,
+        paid_on=ist_date(from_epoch(payment, "created_at")) if payment else None,
+        raw_sha256=sha256,
+        version=gateway_version(status, at),
+    )
+
+
+def _entity(payload: dict[str, Any], name: str) -> dict[str, Any] | None:
+    wrapped = payload.get(name)
+    if wrapped is None:
+        return None
+    entity = wrapped.get("entity") if isinstance(wrapped, dict) else None
+    if not isinstance(entity, dict):
+        raise UnreadableError(f"payload.{name}.entity is missing")
+    return entity
+
+
+def _status(entity: dict[str, Any], known: Mapping[str, GatewayStatus]) -> GatewayStatus:
+    said = text(entity, "status")
+    status = known.get(said)
+    if status is None:
+        raise UnreadableError(f"status {said!r} is none of {', '.join(known)}")
+    return status
+
+
+def _object(row: dict[str, Any], name: str) -> dict[str, Any]:
+    """An object; Razorpay writes an empty one as []."""
+    found = row.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _notes(row: dict[str, Any]) -> dict[str, Any]:
+    return _object(row, "notes")
+
+
+def _paise(row: dict[str, Any], name: str) -> Decimal:
+    try:
+        return from_minor(row.get(name) or 0)
+    except SettlementError as error:
+        raise UnreadableError(f"{name}: {error}") from error
+
+
+def _fee_and_tax(row: dict[str, Any]) -> tuple[Decimal, Decimal]:
+    """Razorpay's fee includes the tax, and both are null before capture; ours stand apart."""
+    tax = _paise(row, "tax")
+    return _paise(row, "fee") - tax, tax
+
+
+def _utr(raw: str | None) -> str | None:
+    try:
+        return normalise_utr(raw)
+    except SettlementError as error:
+        raise UnreadableError(str(error)) from error

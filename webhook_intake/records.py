@@ -1,0 +1,126 @@
+"""One gateway's word as a record of pg.transactions; what every gateway's module builds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from datetime import date, datetime
+
+PAYMENT = "PAYMENT"
+REFUND = "REFUND"
+SETTLEMENT_LINE = "SETTLEMENT_LINE"
+
+ZERO = Decimal("0.00")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Word:
+    """What a gateway said about one payment, refund or settlement line; the fields are the topic's."""
+
+    gateway: str
+    entity_type: str
+    entity_id: str
+    status: str
+    amount: Decimal
+    occurred_at: datetime
+    version: int
+    raw_sha256: str
+    origin: str = "WEBHOOK"
+    record_id: str = ""
+    line_type: str | None = None
+    transaction_id: str | None = None
+    order_ref: str | None = None
+    merchant_id: str | None = None
+    method: str | None = None
+    currency: str = "INR"
+    fee: Decimal = ZERO
+    tax: Decimal = ZERO
+    net: Decimal = ZERO
+    refunded_amount: Decimal = ZERO
+    settlement_id: str | None = None
+    utr: str | None = None
+    utr_raw: str | None = None
+    settled_on: date | None = None
+    bank: str | None = None
+    paid_on: date | None = None
+    op: str = "u"
+    position: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.record_id:
+            object.__setattr__(self, "record_id", f"{self.gateway}:{self.entity_type}:{self.entity_id}")
+
+    def avro(self) -> dict[str, Any]:
+        """The record as the topic's schema wants it."""
+        return {name: getattr(self, name) for name in FIELDS}
+
+
+FIELDS = tuple(Word.__dataclass_fields__)
+
+
+@dataclass(frozen=True, slots=True)
+class RefundFact:
+    """A refund as an event told it: enough to say what is left of the payment, once that is known too."""
+
+    payment_id: str
+    refund_id: str
+    amount: Decimal
+    at: datetime
+    # What is refunded in all, where the gateway says so (Paytm); None where it only says this refund (PayU).
+    total: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What one event says: words to publish, and refunds whose payment other events know."""
+
+    words: tuple[Word, ...] = ()
+    refunds: tuple[RefundFact, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A request whose signature holds: its identity and what was read from it on the way."""
+
+    event_key: str
+    # None where the signature holds over bytes that cannot be read: kept, and a dead letter.
+    document: Any = None
+    problem: str | None = None
+    # gateway:payment id, where a refund's notice leaves the payment to other events.
+    about: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A verified webhook as the ledger keeps it; `document` is what was already read from it, if anything."""
+
+    event_key: str
+    gateway: str
+    received_at: datetime
+    sha256: str
+    content_type: str
+    headers: str
+    body: bytes
+    about: str | None = None
+    document: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A settlement line as polled: the word, and what makes it the same line when its UTR changes."""
+
+    line_key: str
+    word: Word
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a report: rows read, rows not understood, and how much there is in all."""
+
+    lines: tuple[Line, ...] = ()
+    dead: tuple[tuple[bytes, str], ...] = field(default=())
+    rows: int = 0
+    more: bool = False

@@ -1,0 +1,149 @@
+"""The intake's HTTP side: routes, verification, refusals counted and written down, health and metrics.
+
+The order that makes a 2xx worth something is in pipeline.py; step 1 of it happens here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import orjson
+
+from webhook_intake.errors import MalformedError, RefusedError, UnavailableError
+from webhook_intake.gates import checks
+from webhook_intake.httpserver import HttpServer, Request, Response
+from webhook_intake.ledger import Ledger, Refusal
+from webhook_intake.records import Event
+
+if TYPE_CHECKING:
+    from webhook_intake.config import IntakeSettings
+    from webhook_intake.metrics import Metrics
+    from webhook_intake.pipeline import Pipeline
+
+log = logging.getLogger("webhook_intake")
+
+_ROUTE = "/webhook/"
+# Headers worth keeping beside the body: what a replay or a dispute with the gateway needs, nothing personal.
+_KEPT = ("content-type", "user-agent", "x-razorpay-event-id", "x-razorpay-signature")
+# Kinds of refusal remembered between two writes; a flood of different ones is summed under "…".
+_REFUSALS = 500
+_AUDIT_SECONDS = 1.0
+# Characters: an index entry has a limit, and no gateway's ids come near this.
+_LONGEST_KEY = 250
+_OK = Response(200, b"ok\n")
+_JSON = "application/json"
+
+
+class IntakeServer:
+    """Answers POST /webhook/<gateway>, GET /health and GET /metrics."""
+
+    def __init__(
+        self, settings: IntakeSettings, ledger: Ledger, pipeline: Pipeline, metrics: Metrics
+    ) -> None:
+        self._checks = checks(settings)
+        self._ledger = ledger
+        self._pipeline = pipeline
+        self._metrics = metrics
+        self._refusals: dict[tuple[str, int, str, str], Refusal] = {}
+        self.http = HttpServer(self.handle, on_refused=self._refused_early)
+        # Why webhooks cannot be taken yet; None once Postgres, Kafka and the registry have answered.
+        self.waiting_for: str | None = "starting"
+
+    async def handle(self, request: Request) -> Response:
+        """One request's answer."""
+        if request.path.startswith(_ROUTE):
+            return await self._webhook(request, request.path[len(_ROUTE) :])
+        if request.path == "/health" and request.method in ("GET", "HEAD"):
+            return await self._health()
+        if request.path == "/metrics" and request.method == "GET":
+            return Response(200, self._metrics.text().encode(), "text/plain; version=0.0.4; charset=utf-8")
+        return Response(404, b"not found\n")
+
+    async def _webhook(self, request: Request, gateway: str) -> Response:
+        check = self._checks.get(gateway)
+        if check is None:
+            return self._refuse(request, "?", 404, "no such gateway")
+        if request.method != "POST":
+            return self._refuse(request, gateway, 405, "not POST")
+        if self.waiting_for is not None:
+            return self._unavailable(gateway, UnavailableError(self.waiting_for))
+        body, sha256 = request.body, hashlib.sha256(request.body).hexdigest()
+        try:
+            # 1.
+            checked = check(request.headers, body, sha256)
+            if len(checked.event_key) > _LONGEST_KEY:
+                raise MalformedError("an id is too long")
+        except RefusedError as error:
+            return self._refuse(request, gateway, error.status, str(error), sha256)
+        event = Event(
+            _plain(checked.event_key),
+            gateway,
+            datetime.now(UTC),
+            sha256,
+            _plain(request.headers.get("content-type", "")),
+            orjson.dumps({name: request.headers[name] for name in _KEPT if name in request.headers}).decode(),
+            body,
+            _plain(checked.about) if checked.about else None,
+            checked.document,
+        )
+        try:
+            # 2. to 4.
+            await self._pipeline.submit(event)
+        except UnavailableError as error:
+            return self._unavailable(gateway, error)
+        # 5.
+        self._metrics.count("settle_intake_requests_total", gateway=gateway, answer="200")
+        return _OK
+
+    async def _health(self) -> Response:
+        postgres = await self._ledger.answers()
+        problem = (
+            self.waiting_for or (None if postgres else "Postgres does not answer") or self._pipeline.problem
+        )
+        said = {"status": "ok" if problem is None else "unavailable", "problem": problem}
+        return Response(200 if problem is None else 503, orjson.dumps(said) + b"\n", _JSON)
+
+    def _unavailable(self, gateway: str, error: UnavailableError) -> Response:
+        self._metrics.count("settle_intake_requests_total", gateway=gateway, answer="503")
+        return Response(503, f"{error}\n".encode(), headers=(("retry-after", str(error.retry_after)),))
+
+    def _refuse(self, request: Request, gateway: str, status: int, reason: str, sha256: str = "") -> Response:
+        self._audit(gateway, status, reason, request.peer, sha256, len(request.body))
+        return Response(status, f"{reason}\n".encode())
+
+    def _refused_early(self, status: int, reason: str, peer: str) -> None:
+        self._audit("?", status, reason, peer, "", 0)
+
+    def _audit(self, gateway: str, status: int, reason: str, peer: str, sha256: str, size: int) -> None:
+        self._metrics.count("settle_intake_requests_total", gateway=gateway, answer=str(status))
+        key = (gateway, status, reason, peer)
+        if key not in self._refusals and len(self._refusals) >= _REFUSALS:
+            key = (gateway, status, "…", "…")
+        before = self._refusals.get(key)
+        count = before.count + 1 if before else 1
+        self._refusals[key] = Refusal(datetime.now(UTC), key[0], key[1], key[2], key[3], sha256, size, count)
+
+    async def audit_for_ever(self) -> None:
+        """Write refusals down once a second, summed by kind: a flood of forgeries costs one row a second."""
+        while True:
+            await asyncio.sleep(_AUDIT_SECONDS)
+            await self.flush_audit()
+
+    async def flush_audit(self) -> None:
+        """Write down what was refused since the last time."""
+        if not self._refusals:
+            return
+        refusals, self._refusals = self._refusals, {}
+        try:
+            await self._ledger.audit(list(refusals.values()))
+        except UnavailableError as error:
+            log.warning("%d kinds of refusals were not written down: %s", len(refusals), error)
+
+
+def _plain(text: str) -> str:
+    """A gateway's ids are short ASCII; what else a sender puts there must not upset the ledger."""
+    return text.encode("ascii", "backslashreplace").decode().replace("\0", "")
