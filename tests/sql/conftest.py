@@ -110,16 +110,23 @@ def _rows(environment: Any, query: str) -> list[Row]:
 
 
 def newest(rows: Iterable[Row], key: str) -> dict[str, Row]:
-    """Latest by (version, position), as everybody reads a log; two different rows may never share both."""
-    found: dict[str, Row] = {}
+    """Latest by (version, position), as everybody reads a log; the latest never says two things.
+
+    On its way from one state to the next a result may pass through an older state's version, with a part of its
+    evidence taken back and not yet given again; what has all of it is newer than every such step.
+    """
+    found: dict[str, list[Row]] = {}
     for row in rows:
-        known = found.get(row[key])
+        known = found.setdefault(row[key], [])
         order = (row["version"], row["position"])
-        if known is None or order > (known["version"], known["position"]):
-            found[row[key]] = row
-        elif order == (known["version"], known["position"]):
-            assert row == known, "one version, two rows"
-    return found
+        newer = not known or order > (known[0]["version"], known[0]["position"])
+        if newer:
+            found[row[key]] = [row]
+        elif order == (known[0]["version"], known[0]["position"]) and row not in known:
+            known.append(row)
+    for name, said in found.items():
+        assert len(said) == 1, f"{name}: one version, {len(said)} rows"
+    return {name: row for name, (row,) in found.items()}
 
 
 @pytest.fixture(scope="session")
