@@ -112,8 +112,8 @@ def _rows(environment: Any, query: str) -> list[Row]:
 def newest(rows: Iterable[Row], key: str) -> dict[str, Row]:
     """Latest by (version, position), as everybody reads a log; the latest never says two things.
 
-    On its way from one state to the next a result may pass through an older state's version, with a part of its
-    evidence taken back and not yet given again; what has all of it is newer than every such step.
+    On its way from one state to the next a result may pass through an older state's version, with a part of
+    its evidence taken back and not yet given again; what has all of it is newer than every such step.
     """
     found: dict[str, list[Row]] = {}
     for row in rows:
