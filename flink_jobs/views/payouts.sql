@@ -17,8 +17,9 @@ SELECT
     credits,
     found,
     COALESCE(credited_on, moved_on) AS value_date,
-    -- Only these ask for the bank's files: paid out, and no movement at the bank.
-    line_count > 0 AND bank_rows = 0 AS waiting
+    -- Only these ask for the bank's files: paid out, and no movement at the bank. Through SIGN: told that it is 0, the
+    -- planner drops columns from one branch, and then sums everything once for each (payouts_in_time.sql).
+    line_count > 0 AND SIGN(bank_rows) = 0 AS waiting
 FROM (
     SELECT
         match_key,

@@ -7,7 +7,8 @@ SELECT
     p.utr AS match_key,
     p.version + s.version AS version,
     p.gateway,
-    s.paid_out,
+    -- What the UTR's own lines say; where they say nothing, what the settlement's others do.
+    COALESCE(p.paid_out, s.paid_out) AS paid_out,
     p.line_count + CASE WHEN p.utr = s.utr THEN s.loose_line_count ELSE 0 END AS line_count,
     p.gross + CASE WHEN p.utr = s.utr THEN s.loose_gross ELSE {{ zero }} END AS gross,
     p.fee + CASE WHEN p.utr = s.utr THEN s.loose_fee ELSE {{ zero }} END AS fee,
@@ -23,7 +24,6 @@ SELECT
     CAST(NULL AS DATE) AS moved_on
 FROM settlement_parts AS p
 INNER JOIN settlements AS s ON p.gateway = s.gateway AND p.settlement = s.settlement
-WHERE p.utr IS NOT NULL
 UNION ALL
 SELECT
     settlement AS match_key,

@@ -13,5 +13,5 @@ SELECT
     SUM(CASE WHEN utr IS NULL THEN adjustments ELSE {{ zero }} END) AS loose_adjustments,
     SUM(CASE WHEN utr IS NULL THEN net ELSE {{ zero }} END) AS loose_net,
     MAX(paid_out) AS paid_out
-FROM settlement_parts
+FROM settlement_lines
 GROUP BY gateway, settlement
