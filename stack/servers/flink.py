@@ -4,9 +4,10 @@ Memory is given to each JVM here, not computed by Flink's scripts, so that `sett
 
 | TaskManager          | MiB |
 |----------------------|-----|
-| task heap            |1664 |  operators, Parquet writers, and the jobs' state
+| task heap            | 768 |  operators, their bundles of changes, Parquet writers
 | framework heap       | 128 |
-| managed              |  32 |  sorting only: state is on the heap
+| RocksDB              | 512 |  the jobs' state: one cache and one pool of write buffers for all of it
+| managed              |  32 |  sorting only
 | network              | 128 |  8 slots, parallelism 2, a few shuffles each
 | task off-heap        | 128 |  Kafka clients, compression
 | framework off-heap   | 128 |
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 
 JOBMANAGER_HEAP_MIB = 448
 SLOTS = 12  # five jobs of parallelism 2, and two more while one is replaced
-FRAMEWORK_HEAP_MIB, TASK_HEAP_MIB = 128, 1664
-MANAGED_MIB, NETWORK_MIB = 32, 128
+FRAMEWORK_HEAP_MIB, TASK_HEAP_MIB = 128, 768
+ROCKSDB_MIB, MANAGED_MIB, NETWORK_MIB = 512, 32, 128
 FRAMEWORK_OFF_HEAP_MIB, TASK_OFF_HEAP_MIB = 128, 128
 METASPACE_MIB, OVERHEAD_MIB = 224, 192
 
@@ -80,9 +81,14 @@ def _write(context: Context) -> Path:
         "taskmanager.memory.jvm-overhead.min": f"{OVERHEAD_MIB}m",
         "taskmanager.memory.jvm-overhead.max": f"{OVERHEAD_MIB}m",
         "parallelism.default": 2,
-        # On the heap: forty small RocksDB instances share two cores badly, each flushing at every checkpoint.
-        # In production state outgrows memory and this is `rocksdb`, incremental.
-        "state.backend.type": "hashmap",
+        "state.backend.type": "rocksdb",
+        "execution.checkpointing.incremental": True,
+        # One pool for the whole process. A share of it for each slot would leave a few MiB to each of forty instances.
+        "state.backend.rocksdb.memory.fixed-per-tm": f"{ROCKSDB_MIB}m",
+        # A buffer takes an eighth of its size at once. With the default 64 MB a hundred of them fill the pool before
+        # anything is in them, and every write is flushed as a file of its own.
+        "state.backend.rocksdb.writebuffer.size": "4mb",
+        "state.backend.rocksdb.use-bloom-filter": True,
         # Every job has its own checkpoint folder in it, named by the job's id.
         "execution.checkpointing.dir": "s3://settle-flink/checkpoints",
         "execution.checkpointing.savepoint-dir": "s3://settle-flink/savepoints",
@@ -117,6 +123,8 @@ def _write(context: Context) -> Path:
         "s3.access-key": secret["s3_access_key"],
         "s3.secret-key": secret["s3_secret_key"],
         "fs.s3a.connection.maximum": "64",
+        # Otherwise every file written asks for the markers of all folders above it to be deleted.
+        "fs.s3a.directory.marker.retention": "keep",
         "io.tmp.dirs": str(context.folder("flink")),
         "env.java.opts.all": " ".join(_java_options()),
     }
