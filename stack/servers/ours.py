@@ -40,10 +40,10 @@ class Sftp(Ours):
     name = "sftp"
     title = "SFTP of the banks"
     module = "stack.sftp"
-    ports = ("sftp",)
+    ports = ("sftp_axis", "sftp_hdfc", "sftp_icici")
 
     def check(self, context: Context) -> None:
-        with socket.create_connection((LOOPBACK, context.ports["sftp"]), HEALTH_SECONDS) as line:
+        with socket.create_connection((LOOPBACK, context.ports[self.ports[0]]), HEALTH_SECONDS) as line:
             line.settimeout(HEALTH_SECONDS)
             if not line.recv(64).startswith(b"SSH-2.0-"):
                 raise StackError("no SSH banner")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from sftp_bridge.banks import load_banks
 from stack import environment, processes, secrets, state
 from stack.child import start_time
 from stack.home import Home
@@ -52,6 +53,12 @@ def test_an_offset_moves_every_address(home: Home) -> None:
 
 def test_two_offsets_apart_by_a_thousand_never_meet() -> None:
     assert len({port % 1000 for port in BASE_PORTS.values()}) == len(BASE_PORTS)
+
+
+def test_every_bank_has_the_port_where_the_bridge_looks_for_it() -> None:
+    first = BASE_PORTS["sftp_axis"]
+    wanted = {f"sftp_{bank.slug}": first + bank.sftp.local_port_offset for bank in load_banks().values()}
+    assert {name: BASE_PORTS[name] for name in SERVERS["sftp"].ports} == wanted
 
 
 def test_what_the_user_has_set_wins(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
