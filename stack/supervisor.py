@@ -308,7 +308,7 @@ def main() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
     )
-    for noisy in ("snowflake", "botocore", "urllib3"):
+    for noisy in ("snowflake", "botocore", "urllib3", "asyncssh"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     home = Home.current()
     # 1.
