@@ -193,6 +193,8 @@ class TaskManager(Server):
     name = "taskmanager"
     title = "Flink TaskManager"
     needs = ("zookeeper", "s3")
+    # Which goes on counting it until heartbeat.timeout has passed; its silence begins then.
+    asked_through = ("jobmanager",)
     ports = ()
 
     def prepare(self, context: Context) -> None:

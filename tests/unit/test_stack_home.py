@@ -88,6 +88,7 @@ def test_every_need_exists_and_there_is_no_ring() -> None:
         ready = {n for n, s in SERVERS.items() if n not in done and set(s.needs) <= done}
         assert ready, f"these need each other: {set(SERVERS) - done}"
         done |= ready
+    assert {n for s in SERVERS.values() for n in s.asked_through} <= set(SERVERS)
 
 
 def test_the_installed_flink_is_the_listed_one() -> None:
