@@ -38,9 +38,12 @@ MODULES = (
     "snowflake_loader",
 )
 # Ours listen on loopback only, wherever they run. A container is reached from outside through these.
-PUBLISHED = (
-    *range(BASE_PORTS["sftp"], BASE_PORTS["sftp"] + 3),
-    *(BASE_PORTS[name] for name in ("bridge", "webhooks", "loader", "gateways", "warehouse")),
+PUBLISHED = tuple(
+    BASE_PORTS[name]
+    for name in (
+        *("sftp_axis", "sftp_hdfc", "sftp_icici"),
+        *("bridge", "webhooks", "loader", "gateways", "warehouse"),
+    )
 )
 PUBLISHED_BY = 10_000  # added to the port inside the container
 HEALTH = tuple(BASE_PORTS[name] for name in ("gateways", "warehouse", "bridge", "webhooks", "loader"))

@@ -55,7 +55,7 @@ def variables(home: Home, ports: Ports) -> dict[str, str]:
         "SETTLE_DEBEZIUM_PASSWORD": secret["debezium_password"],
         **{f"{room}_{key}": value for room in rooms for key, value in s3.items()},
         "SETTLE_BRIDGE_SFTP_HOST": LOOPBACK,
-        "SETTLE_BRIDGE_SFTP_PORT": str(ports["sftp"]),
+        "SETTLE_BRIDGE_SFTP_PORT": str(ports["sftp_axis"]),
         "SETTLE_BRIDGE_KEYS_DIR": str(home.secrets / "sftp"),
         "SETTLE_BRIDGE_POLL_SECONDS": "1",
         # On one machine the day is played, not lived through.

@@ -1,6 +1,7 @@
 """Resolve every Maven coordinate of `versions.py` once and write artifacts.lock.
 
 Run by a developer after a version changes: `python -m stack.lock`. Everybody else only reads the lock.
+With `--python` it is Python's own lock that is written, see `lock_python.py`.
 
 1. Closures are resolved with jgo's own resolver.
 2. Every artifact is downloaded and hashed.
@@ -16,6 +17,8 @@ from pathlib import Path
 import click
 import jgo.maven as maven
 
+from stack.errors import LockError
+from stack.lock_python import relock
 from stack.versions import BUNDLES, Bundle
 
 LOCK = Path(__file__).with_name("artifacts.lock")
@@ -41,7 +44,7 @@ def artifacts_of(context: maven.MavenContext, bundle: Bundle) -> list[maven.Arti
     return list(found.values())
 
 
-def main() -> None:
+def write_artifacts() -> None:
     lines = []
     with tempfile.TemporaryDirectory() as scratch:
         context = maven.MavenContext(resolver=maven.PythonResolver(), repo_cache=Path(scratch), timeout=60)
@@ -55,6 +58,22 @@ def main() -> None:
                 lines.append(f"{bundle.name} {digest} {path.stat().st_size} {where}")
     header = "# bundle sha256 bytes path; written by `python -m stack.lock` from stack/versions.py\n"
     LOCK.write_text(header + "\n".join(sorted(lines)) + "\n")
+
+
+@click.command()
+@click.option("--python", is_flag=True, help="Write requirements.txt, from pyproject.toml, with uv.")
+@click.option("--upgrade", is_flag=True, help="With --python: to the newest versions that fit.")
+def main(python: bool, upgrade: bool) -> None:
+    """Write artifacts.lock, from stack/versions.py."""
+    if upgrade and not python:
+        raise click.UsageError("--upgrade goes with --python; versions of servers are in stack/versions.py")
+    if not python:
+        write_artifacts()
+        return
+    try:
+        relock(upgrade=upgrade)
+    except LockError as exc:
+        raise click.ClickException(str(exc)) from exc
 
 
 if __name__ == "__main__":

@@ -14,7 +14,10 @@ BASE_PORTS = {
     "flink": 8081,
     "flink_rpc": 6123,
     "s3": 8334,
-    "sftp": 2222,
+    # One per bank, as its description's local_port_offset counts them from the first.
+    "sftp_axis": 2222,
+    "sftp_hdfc": 2223,
+    "sftp_icici": 2224,
     "warehouse": 8900,
     "bridge": 5106,
     "console": 5107,

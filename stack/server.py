@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import requests
 
 from stack import environment, install, secrets
-from stack.errors import StackError
+from stack.errors import StackError, UnwellError
 from stack.home import CHECKOUT
 from stack.ports import LOOPBACK, Ports
 
@@ -71,6 +71,7 @@ class Server:
     name: str
     title: str
     needs: tuple[str, ...] = ()  # must be healthy before this one starts
+    asked_through: tuple[str, ...] = ()  # others that answer its health check
     ports: tuple[str, ...] = ()  # the first is the one shown
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 20  # then it is killed; every server here survives that by design
@@ -82,7 +83,7 @@ class Server:
         raise NotImplementedError
 
     def check(self, context: Context) -> None:
-        """Ask over the server's own protocol; any exception means not healthy."""
+        """Ask over the server's own protocol; any exception means not healthy, but UnwellError not silent."""
         raise NotImplementedError
 
     def after_start(self, context: Context) -> None:
@@ -92,7 +93,7 @@ class Server:
 def http_get(context: Context, port: str, path: str) -> requests.Response:
     answer = requests.get(f"{context.ports.url(port)}{path}", timeout=HEALTH_SECONDS)
     if not answer.ok:
-        raise StackError(f"{path} answered {answer.status_code}: {' '.join(answer.text.split())[:200]}")
+        raise UnwellError(f"{path} answered {answer.status_code}: {' '.join(answer.text.split())[:200]}")
     return answer
 
 

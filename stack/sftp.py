@@ -34,14 +34,12 @@ import asyncssh
 
 from sftp_bridge.banks import BANKS_DIR, Bank, load_banks
 from stack.home import Home
+from stack.ports import BASE_PORTS, LOOPBACK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 log = logging.getLogger("sftp")
-
-HOST = "127.0.0.1"
-BASE_PORT = 2222
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +72,7 @@ def banks_here() -> dict[str, Bank]:
 
 def base_port() -> int:
     """The first bank's port; the others' lie above it."""
-    return int(os.environ.get("SETTLE_BRIDGE_SFTP_PORT") or BASE_PORT)
+    return int(os.environ.get("SETTLE_BRIDGE_SFTP_PORT") or BASE_PORTS["sftp_axis"])
 
 
 def keys_dir(home: Home) -> Path:
@@ -88,7 +86,7 @@ def upload_target(bank: str, home: Home | None = None) -> UploadTarget:
     known = banks_here()[bank.upper()]
     keys = keys_dir(home)
     return UploadTarget(
-        host=os.environ.get("SETTLE_BRIDGE_SFTP_HOST") or HOST,
+        host=os.environ.get("SETTLE_BRIDGE_SFTP_HOST") or LOOPBACK,
         port=base_port() + known.sftp.local_port_offset,
         username=f"{known.slug}-upload",
         client_key=keys / f"{known.slug}-upload_ed25519",
@@ -136,7 +134,7 @@ async def serve(home: Home, banks: Mapping[str, Bank], port: int) -> list[asyncs
         at = port + bank.sftp.local_port_offset
         listeners.append(
             await asyncssh.listen(
-                HOST,
+                LOOPBACK,
                 at,
                 server_host_keys=[keys_dir(home) / f"{bank.slug}_host_ed25519"],
                 server_factory=lambda bank=bank: _Door(bank.bank, known),
@@ -146,7 +144,7 @@ async def serve(home: Home, banks: Mapping[str, Bank], port: int) -> list[asyncs
                 compression_algs=["none"],
             )
         )
-        log.info("%s: 127.0.0.1:%d, root %s", bank.bank, at, _root(home, bank))
+        log.info("%s: %s:%d, root %s", bank.bank, LOOPBACK, at, _root(home, bank))
     return listeners
 
 

@@ -1,4 +1,4 @@
-"""Starts the servers along their needs, asks each for its health, restarts what crashes, stops in order.
+"""Starts the servers along their needs, asks how they are, restarts what crashes or hangs, stops in order.
 
     python -m stack.supervisor        # `settle up` does this, detached
 
@@ -7,7 +7,8 @@
 3. Refuse to start anything while a port is somebody else's.
 4. Loop: every server moves through prepare → start → healthy → after_start, as soon as its needs are healthy.
    All waiting is done in a pool; the loop itself never blocks, and starts every child from the main thread,
-   because Linux ties a child's life to the thread that started it.
+   because Linux ties a child's life to the thread that started it. Who was healthy and then says nothing for
+   too long is ended, and starts again like one that crashed.
 5. On SIGTERM or SIGINT: stop each server once nothing that needs it runs any more.
 """
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import signal
 import subprocess
@@ -27,11 +29,12 @@ from typing import IO, TYPE_CHECKING
 
 from stack import processes, state
 from stack.environment import known_offset
-from stack.errors import PortTakenError, StackError
+from stack.errors import PortTakenError, StackError, UnwellError
 from stack.home import Home
 from stack.ports import Ports
 from stack.server import Context, Server
 from stack.servers import SERVERS, with_needs
+from stack.silence import SILENT_SECONDS, Silence
 from stack.state import FAILED, HEALTHY, ServerState, StackState
 
 if TYPE_CHECKING:
@@ -57,7 +60,13 @@ CHILD = Path(__file__).with_name("child.py")
 class Child:
     """One server's life. `step` is called every tick and moves it on when it can."""
 
-    def __init__(self, server: Server, context: Context, pool: ThreadPoolExecutor) -> None:
+    def __init__(
+        self,
+        server: Server,
+        context: Context,
+        pool: ThreadPoolExecutor,
+        silent_seconds: float = SILENT_SECONDS,
+    ) -> None:
         self.server = server
         self.context = context
         self.pool = pool
@@ -68,6 +77,7 @@ class Child:
         self.misses = 0
         self.was_healthy = False
         self.healthy_since = 0.0
+        self.silence = Silence(silent_seconds)
         self.due = 0.0
         self.deadline = 0.0
 
@@ -75,7 +85,8 @@ class Child:
     def record(self) -> Path:
         return self.context.home.run / "children" / f"{self.server.name}.json"
 
-    def step(self, needs_healthy: bool) -> None:
+    def step(self, needs_healthy: bool, others_well: bool = True) -> None:
+        """`needs_healthy`: it may start. `others_well`: if it says nothing, that is its own fault."""
         now = time.monotonic()
         if self.process is not None and self.process.poll() is not None:
             self._exited(self.process.returncode)
@@ -96,6 +107,12 @@ class Child:
                     self._healthy()
             case "healthy" | "unhealthy":
                 self._ask(now, HEALTH_STEADY)
+                if self.silence.too_long(now, its_own=others_well):
+                    self._end(now)
+            case "ending" if self.process is not None and now >= self.deadline:
+                log.warning("%s did not stop within %.0f s", self.server.name, self.server.stop_seconds)
+                self.process.kill()
+                self.deadline = math.inf
 
     def _submit(self, name: str, work: Callable[[Context], None]) -> None:
         self.shown.state = name
@@ -107,6 +124,8 @@ class Child:
             return None
         error = self.future.exception()
         self.future = None
+        if error is None or isinstance(error, UnwellError):
+            self.silence.broken()
         return "" if error is None else (str(error) or type(error).__name__).strip().splitlines()[-1][:300]
 
     def _start(self) -> None:
@@ -142,6 +161,7 @@ class Child:
         if self.future is None:
             if now >= self.due:
                 self.future = self.pool.submit(self.server.check, self.context)
+                self.silence.asked(now)
             return
         if (reason := self._finished()) is None:
             return
@@ -169,8 +189,18 @@ class Child:
         self.shown.state, self.shown.detail = HEALTHY, ""
         self.was_healthy = True
 
+    def _end(self, now: float) -> None:
+        """As `stop` does it, but the loop goes on; what follows is the same as after a crash."""
+        assert self.process is not None  # noqa: S101 - for the type checker
+        reason = self.shown.detail or "nothing at all"
+        log.warning("%s is ended: no answer for %.0f s (%s)", self.server.name, self.silence.limit, reason)
+        self.process.send_signal(self.server.stop_signal)
+        self.deadline = now + self.server.stop_seconds
+        self.shown.state = "ending"
+
     def _exited(self, code: int) -> None:
         self.process = None
+        self.silence.broken()
         self.shown.pid = None
         reason = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         log.warning("%s ended: %s", self.server.name, reason)
@@ -240,7 +270,7 @@ class Supervisor:
                     wanted_at = changed
                     self._want(check=False)
             for child in self.children.values():
-                child.step(self._needs_healthy(child.server))
+                child.step(self._needs_healthy(child.server), self.others_well(child.server))
             self._tell()
         # 5.
         self._stop_all()
@@ -264,6 +294,11 @@ class Supervisor:
 
     def _needs_healthy(self, server: Server) -> bool:
         return all(self.children[n].shown.state in (HEALTHY, "unhealthy") for n in server.needs)
+
+    def others_well(self, server: Server) -> bool:
+        """Those it needs or is asked through; one that is no part of this stack cannot be unwell."""
+        others = (self.children.get(name) for name in (*server.needs, *server.asked_through))
+        return all(other is None or other.shown.state == HEALTHY for other in others)
 
     def _end_leftovers(self) -> None:
         folder = self.context.home.run / "children"
@@ -308,7 +343,7 @@ def main() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
     )
-    for noisy in ("snowflake", "botocore", "urllib3"):
+    for noisy in ("snowflake", "botocore", "urllib3", "asyncssh"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     home = Home.current()
     # 1.

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from stack.servers.connect import Connect
 from stack.servers.flink import JobManager, TaskManager
 from stack.servers.kafka import Kafka
-from stack.servers.ours import Bridge, Gateways, Intake, Loader, Sftp, Warehouse
+from stack.servers.ours import Bridge, Gateways, Intake, Loader, Warehouse
 from stack.servers.postgres import Postgres
 from stack.servers.registry import Registry
 from stack.servers.s3 import S3
+from stack.servers.sftp import Sftp
 from stack.servers.zookeeper import ZooKeeper
 
 if TYPE_CHECKING:

@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING
 from stack import install
 from stack.errors import StackError
 from stack.server import LOOPBACK, Command, Context, Server, http_get, inherited, java
+from stack.servers import s3
+from stack.servers.flink_results import BUCKET, CLUSTER, FOLDER, remove_refused
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,8 +92,8 @@ def _write(context: Context) -> Path:
         "state.backend.rocksdb.writebuffer.size": "4mb",
         "state.backend.rocksdb.use-bloom-filter": True,
         # Every job has its own checkpoint folder in it, named by the job's id.
-        "execution.checkpointing.dir": "s3://settle-flink/checkpoints",
-        "execution.checkpointing.savepoint-dir": "s3://settle-flink/savepoints",
+        "execution.checkpointing.dir": f"s3://{BUCKET}/checkpoints",
+        "execution.checkpointing.savepoint-dir": f"s3://{BUCKET}/savepoints",
         "execution.checkpointing.interval": "5 s",
         "execution.checkpointing.min-pause": "1 s",
         "execution.checkpointing.timeout": "2 min",
@@ -106,8 +108,8 @@ def _write(context: Context) -> Path:
         "high-availability.type": "zookeeper",
         "high-availability.zookeeper.quorum": ports.address("zookeeper"),
         "high-availability.zookeeper.path.root": "/flink",
-        "high-availability.cluster-id": "/settlestream",
-        "high-availability.storageDir": "s3://settle-flink/ha",
+        "high-availability.cluster-id": f"/{CLUSTER}",
+        "high-availability.storageDir": f"s3://{BUCKET}/{FOLDER}",
         # How long a killed JobManager still counts as the leader. Less, and a busy machine loses a live one.
         "high-availability.zookeeper.client.session-timeout": "20 s",
         "high-availability.zookeeper.client.connection-timeout": "5 s",
@@ -178,6 +180,7 @@ class JobManager(Server):
 
     def prepare(self, context: Context) -> None:
         _write(context)
+        remove_refused(s3.client(context))
 
     def command(self, context: Context) -> Command:
         main = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
@@ -198,6 +201,8 @@ class TaskManager(Server):
     name = "taskmanager"
     title = "Flink TaskManager"
     needs = ("zookeeper", "s3")
+    # Which goes on counting it until heartbeat.timeout has passed; its silence begins then.
+    asked_through = ("jobmanager",)
     ports = ()
 
     def prepare(self, context: Context) -> None:

@@ -1,14 +1,12 @@
-"""The project's own long-running parts, and the stand-ins for banks, gateways and Snowflake."""
+"""The project's own long-running parts, and the stand-ins for gateways and Snowflake."""
 
 from __future__ import annotations
 
-import socket
 import sys
 from typing import TYPE_CHECKING
 
 import snowflake.connector
 
-from stack.errors import StackError
 from stack.server import (
     HEALTH_SECONDS,
     LOOPBACK,
@@ -34,19 +32,6 @@ class Ours(Server):
 
     def check(self, context: Context) -> None:
         http_get(context, self.ports[0], "/health")
-
-
-class Sftp(Ours):
-    name = "sftp"
-    title = "SFTP of the banks"
-    module = "stack.sftp"
-    ports = ("sftp",)
-
-    def check(self, context: Context) -> None:
-        with socket.create_connection((LOOPBACK, context.ports["sftp"]), HEALTH_SECONDS) as line:
-            line.settimeout(HEALTH_SECONDS)
-            if not line.recv(64).startswith(b"SSH-2.0-"):
-                raise StackError("no SSH banner")
 
 
 class Gateways(Ours):

@@ -17,6 +17,23 @@ if TYPE_CHECKING:
 HEAP = "192m"
 
 
+def client(context: Context) -> S3Client:
+    """The stack's own S3, asked once and briefly."""
+    return boto3.session.Session().client(
+        "s3",
+        endpoint_url=context.ports.url("s3"),
+        aws_access_key_id=context.secrets["s3_access_key"],
+        aws_secret_access_key=context.secrets["s3_secret_key"],
+        region_name="us-east-1",
+        config=Config(
+            connect_timeout=HEALTH_SECONDS,
+            read_timeout=HEALTH_SECONDS,
+            retries={"total_max_attempts": 1},
+            s3={"addressing_style": "path"},
+        ),
+    )
+
+
 class S3(Server):
     name = "s3"
     title = "S3"
@@ -51,26 +68,14 @@ jclouds.filesystem.basedir={context.folder("s3")}
         self._client(context).list_buckets()
 
     def after_start(self, context: Context) -> None:
-        client = self._client(context)
-        there = {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}
+        s3 = self._client(context)
+        there = {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
         for bucket in BUCKETS:
             if bucket not in there:
-                client.create_bucket(Bucket=bucket)
+                s3.create_bucket(Bucket=bucket)
 
     def _client(self, context: Context) -> S3Client:
         if self._kept is not None:
             return self._kept
-        self._kept = boto3.session.Session().client(
-            "s3",
-            endpoint_url=context.ports.url("s3"),
-            aws_access_key_id=context.secrets["s3_access_key"],
-            aws_secret_access_key=context.secrets["s3_secret_key"],
-            region_name="us-east-1",
-            config=Config(
-                connect_timeout=HEALTH_SECONDS,
-                read_timeout=HEALTH_SECONDS,
-                retries={"total_max_attempts": 1},
-                s3={"addressing_style": "path"},
-            ),
-        )
+        self._kept = client(context)
         return self._kept

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from sftp_bridge.banks import load_banks
 from stack import environment, processes, secrets, state
 from stack.child import start_time
 from stack.home import Home
@@ -54,6 +55,12 @@ def test_two_offsets_apart_by_a_thousand_never_meet() -> None:
     assert len({port % 1000 for port in BASE_PORTS.values()}) == len(BASE_PORTS)
 
 
+def test_every_bank_has_the_port_where_the_bridge_looks_for_it() -> None:
+    first = BASE_PORTS["sftp_axis"]
+    wanted = {f"sftp_{bank.slug}": first + bank.sftp.local_port_offset for bank in load_banks().values()}
+    assert {name: BASE_PORTS[name] for name in SERVERS["sftp"].ports} == wanted
+
+
 def test_what_the_user_has_set_wins(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in environment.variables(home, Ports()):
         monkeypatch.setenv(name, "mine")  # restored afterwards
@@ -81,6 +88,7 @@ def test_every_need_exists_and_there_is_no_ring() -> None:
         ready = {n for n, s in SERVERS.items() if n not in done and set(s.needs) <= done}
         assert ready, f"these need each other: {set(SERVERS) - done}"
         done |= ready
+    assert {n for s in SERVERS.values() for n in s.asked_through} <= set(SERVERS)
 
 
 def test_the_installed_flink_is_the_listed_one() -> None:
