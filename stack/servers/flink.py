@@ -85,7 +85,8 @@ def _write(context: Context) -> Path:
         "parallelism.default": 2,
         "state.backend.type": "rocksdb",
         "execution.checkpointing.incremental": True,
-        # One pool for the whole process. A share of it for each slot would leave a few MiB to each of forty instances.
+        # One pool for the whole process. A share for each slot would leave every job's forty states a few MiB.
+        "state.backend.rocksdb.memory.managed": False,
         "state.backend.rocksdb.memory.fixed-per-tm": f"{ROCKSDB_MIB}m",
         # A buffer takes an eighth of its size at once. With the default 64 MB a hundred of them fill the pool before
         # anything is in them, and every write is flushed as a file of its own.
