@@ -98,11 +98,15 @@ def http_get(context: Context, port: str, path: str) -> requests.Response:
 
 
 def java(*arguments: str, heap: str, serial: bool = False) -> list[str]:
-    """A JVM with its heap set on purpose. Serial collection for the small: half the threads and memory."""
+    """A JVM with its heap set on purpose.
+
+    Serial collection for the small: half the threads and memory. Parallel for the others: on few cores the
+    concurrent collectors take from the work more than their shorter pauses give.
+    """
     return [
         str(install.JAVA_HOME / "bin" / "java"),
         f"-Xmx{heap}",
-        "-XX:+UseSerialGC" if serial else "-XX:+UseG1GC",
+        "-XX:+UseSerialGC" if serial else "-XX:+UseParallelGC",
         f"-XX:SharedArchiveFile={install.shared_classes()}",
         "-Xshare:auto",
         "-XX:-UsePerfData",

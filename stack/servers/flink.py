@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 JOBMANAGER_HEAP_MIB = 448
 SLOTS = 12  # five jobs of parallelism 2, and two more while one is replaced
-FRAMEWORK_HEAP_MIB, TASK_HEAP_MIB = 128, 768
-ROCKSDB_MIB, MANAGED_MIB, NETWORK_MIB = 512, 32, 128
+FRAMEWORK_HEAP_MIB, TASK_HEAP_MIB = 128, 1024
+ROCKSDB_MIB, MANAGED_MIB, NETWORK_MIB = 320, 32, 128
 FRAMEWORK_OFF_HEAP_MIB, TASK_OFF_HEAP_MIB = 128, 128
 METASPACE_MIB, OVERHEAD_MIB = 224, 192
 
@@ -85,6 +85,8 @@ def _write(context: Context) -> Path:
         "parallelism.default": 2,
         "state.backend.type": "rocksdb",
         "execution.checkpointing.incremental": True,
+        # Most of a state's files are smaller: in the checkpoint's own file they cost no request each.
+        "execution.checkpointing.data-inline-threshold": "100kb",
         # One pool for the whole process. A share for each slot would leave every job's forty states a few MiB.
         "state.backend.rocksdb.memory.managed": False,
         "state.backend.rocksdb.memory.fixed-per-tm": f"{ROCKSDB_MIB}m",
