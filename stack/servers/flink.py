@@ -217,6 +217,8 @@ class TaskManager(Server):
         return _command(
             context,
             main,
+            # State is not on the heap: most of what is there is a record on its way.
+            "-XX:NewRatio=1",
             f"-XX:MaxDirectMemorySize={direct}m",
             f"-XX:MaxMetaspaceSize={METASPACE_MIB}m",
             heap_mib=FRAMEWORK_HEAP_MIB + TASK_HEAP_MIB,
