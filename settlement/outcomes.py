@@ -164,8 +164,8 @@ def decide_payment(
     1. We have none: captured there → MISSING_IN_SYSTEM, else nothing to say.
     2. Captured more than once → DUPLICATE_IN_GATEWAY.
     3. The gateway has none: nothing owed, or missing, or awaited until the day closes.
-    4. Merchant, 5. status, 6. amount or refund, 7. date, in this order.
-    8. MATCHED.
+    4. Merchant, 5. status; 6. pending on both sides is awaited; 7. amount or refund, 8. date, in this order.
+    9. MATCHED.
     """
     captured = [one for one in theirs if one.captured]
     expected = ours.expected if ours else ZERO
@@ -206,7 +206,10 @@ def decide_payment(
     # 5.
     if _status_disagrees(ours.status, told):
         return say(Outcome.STATUS_MISMATCH, f"ours is {ours.status}, the gateway's {told.status}")
-    # 6. Where no money moved on either side there is nothing to compare.
+    # 6.
+    if ours.status == "PENDING":
+        return say(Outcome.AWAITING_GATEWAY, "pending on both sides")
+    # 7. Where no money moved on either side there is nothing to compare.
     if captured:
         if not tolerance.allows_amount(told.amount - ours.amount, ours.amount):
             return say(
@@ -218,10 +221,10 @@ def decide_payment(
                 Outcome.AMOUNT_MISMATCH,
                 f"the gateway's refunds differ by {format_rupees(told.refunded - ours.refunded, sign=True)}",
             )
-    # 7.
+    # 8.
     if not tolerance.allows_days(told.paid_on, ours.paid_on):
         return say(Outcome.DATE_MISMATCH, f"ours was paid on {ours.paid_on}, the gateway's on {told.paid_on}")
-    # 8.
+    # 9.
     return say(Outcome.MATCHED, "both sides agree")
 
 

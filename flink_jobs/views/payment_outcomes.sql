@@ -31,6 +31,8 @@ SELECT
             OR (ours_status = 'PENDING' AND (captured_rows > 0 OR told_status = 'FAILED'))
             THEN
             'STATUS_MISMATCH' || {{ separator }} || 'ours is ' || ours_status || ', the gateway''s ' || told_status
+        WHEN ours_status = 'PENDING' THEN
+            'AWAITING_GATEWAY' || {{ separator }} || 'pending on both sides'
         WHEN captured_rows > 0 AND ABS(captured_amount - ours_amount) > GREATEST(
             COALESCE({{ gateway_amounts }}[gateway], {{ default_gateway_amount }}),
             ours_amount * COALESCE({{ gateway_percents }}[gateway], {{ default_gateway_percent }}) / 100

@@ -84,7 +84,7 @@ def test_payments_that_differ() -> None:
     assert payment(ours(status="FAILED"), THEIRS) == ("STATUS_MISMATCH", "100.00")
     assert payment(ours(status="PENDING"), THEIRS) == ("STATUS_MISMATCH", "0.00")
     assert payment(ours(status="PENDING"), theirs(status="FAILED"))[0] == "STATUS_MISMATCH"
-    assert payment(ours(status="PENDING"), theirs(status="PENDING"))[0] == "MATCHED"
+    assert payment(ours(status="PENDING"), theirs(status="PENDING"))[0] == "AWAITING_GATEWAY"
     assert payment(OURS, theirs(amount=Decimal("99.99"))) == ("AMOUNT_MISMATCH", "-0.01")
     assert payment(OURS, theirs(refunded=Decimal("5.00"))) == ("AMOUNT_MISMATCH", "-5.00")
     assert payment(OURS, theirs(paid_on=DAY + timedelta(days=1))) == ("DATE_MISMATCH", "0.00")
@@ -105,7 +105,7 @@ def test_of_several_attempts_the_furthest_speaks_then_the_later() -> None:
     for attempts in ((early, late), (late, early)):
         assert payment(mine, *attempts)[0] == "DATE_MISMATCH"
     for attempts in ((theirs(status="PENDING"), late), (late, theirs(status="PENDING"))):
-        assert payment(ours(status="PENDING"), *attempts)[0] == "MATCHED"
+        assert payment(ours(status="PENDING"), *attempts)[0] == "AWAITING_GATEWAY"
 
 
 def test_settlements_that_agree() -> None:
