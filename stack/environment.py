@@ -80,6 +80,7 @@ def variables(home: Home, ports: Ports) -> dict[str, str]:
         "SETTLE_JOBS_FLINK_URL": ports.url("flink"),
         "SETTLE_JOBS_FLINK_HOME": str(install.flink_home()),
         "SETTLE_JOBS_CHECKPOINT_SECONDS": "5",
+        # On two cores a second instance of everything is only more to switch between.
         "SETTLE_JOBS_PARALLELISM": "1",
         "SETTLE_JOBS_STAGE_URI": "s3://settle-stage",
         "FLINK_HOME": str(install.flink_home()),

@@ -48,7 +48,8 @@ class Stack:
 
     @property
     def environment(self) -> dict[str, str]:
-        return environment.variables(self.home, self.ports)
+        # Two of every operator, so that what belongs together has to find together.
+        return {**environment.variables(self.home, self.ports), "SETTLE_JOBS_PARALLELISM": "2"}
 
     def server(self, name: str) -> state.ServerState:
         told = state.read_state(self.home)

@@ -4,11 +4,11 @@ Memory is given to each JVM here, not computed by Flink's scripts, so that `sett
 
 | TaskManager          | MiB |
 |----------------------|-----|
-| task heap            | 768 |  operators, their bundles of changes, Parquet writers
+| task heap            |1024 |  operators, their bundles of changes, Parquet writers
 | framework heap       | 128 |
-| RocksDB              | 512 |  the jobs' state: one cache and one pool of write buffers for all of it
+| RocksDB              | 320 |  the jobs' state: one cache and one pool of write buffers for all of it
 | managed              |  32 |  sorting only
-| network              | 128 |  8 slots, parallelism 2, a few shuffles each
+| network              | 128 |  three jobs, a few shuffles each
 | task off-heap        | 128 |  Kafka clients, compression
 | framework off-heap   | 128 |
 | metaspace            | 224 |  each job loads its code once more
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 JOBMANAGER_HEAP_MIB = 448
-SLOTS = 12  # five jobs of parallelism 2, and two more while one is replaced
+SLOTS = 12  # five jobs of parallelism 2, as tests run them, and one more while one is replaced
 FRAMEWORK_HEAP_MIB, TASK_HEAP_MIB = 128, 1024
 ROCKSDB_MIB, MANAGED_MIB, NETWORK_MIB = 320, 32, 128
 FRAMEWORK_OFF_HEAP_MIB, TASK_OFF_HEAP_MIB = 128, 128
@@ -82,16 +82,16 @@ def _write(context: Context) -> Path:
         "taskmanager.memory.jvm-metaspace.size": f"{METASPACE_MIB}m",
         "taskmanager.memory.jvm-overhead.min": f"{OVERHEAD_MIB}m",
         "taskmanager.memory.jvm-overhead.max": f"{OVERHEAD_MIB}m",
-        "parallelism.default": 2,
+        "parallelism.default": 1,
         "state.backend.type": "rocksdb",
         "execution.checkpointing.incremental": True,
         # Most of a state's files are smaller: in the checkpoint's own file they cost no request each.
         "execution.checkpointing.data-inline-threshold": "100kb",
-        # One pool for the whole process. A share for each slot would leave every job's forty states a few MiB.
+        # One pool for the whole process. A share for each slot would leave each of forty states under a MiB.
         "state.backend.rocksdb.memory.managed": False,
         "state.backend.rocksdb.memory.fixed-per-tm": f"{ROCKSDB_MIB}m",
-        # A buffer takes an eighth of its size at once. With the default 64 MB a hundred of them fill the pool before
-        # anything is in them, and every write is flushed as a file of its own.
+        # A buffer takes an eighth of its size at once. With the default 64 MB a hundred of them fill the pool
+        # before anything is in them, and every write is flushed as a file of its own.
         "state.backend.rocksdb.writebuffer.size": "4mb",
         "state.backend.rocksdb.use-bloom-filter": True,
         # Every job has its own checkpoint folder in it, named by the job's id.

@@ -23,7 +23,7 @@ class Registry(Server):
             "quarkus.log.level": "WARN",
             "apicurio.storage.kind": "kafkasql",
             "apicurio.kafkasql.bootstrap.servers": context.ports.address("kafka"),
-            # At its start it waits four times this long for snapshots that there are none of: 20 s by default.
+            # At its start it waits four times this long for snapshots that nobody makes: 20 s by default.
             "apicurio.kafkasql.consumer.poll.timeout": "500",
         }
         flags = [f"-D{key}={value}" for key, value in settings.items()]
