@@ -35,7 +35,7 @@ folder_option = click.option(
     help="Where the configs are; one JSON file per connector.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="The same as data.")
-wait_option = click.option("--wait", default=90.0, show_default=True, help="Seconds to wait for the tasks.")
+wait_option = click.option("--wait", default=90.0, show_default=True, help="Seconds to wait.")
 
 
 @click.group()
@@ -62,7 +62,7 @@ def plan(folder: Path, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--plan", "expected", help="Apply only if the plan is still this one (its fingerprint).")
 def apply(folder: Path, as_json: bool, wait: float, yes: bool, expected: str | None) -> None:
-    """Show the plan, then do exactly that, then wait until the tasks run."""
+    """Show the plan, do exactly that, wait until the tasks run and first snapshots are over."""
     with _connect() as connect:
         found = make_plan(connect, desired(folder))
         if expected is not None and expected != found.fingerprint:

@@ -45,6 +45,8 @@ def apply_plan(connect: Connect, found: Plan, *, wait: float = 90.0) -> None:
     1. Look again at what runs; refuse when it is not what the plan was made from.
     2. Put each changed config.
     3. Wait until every connector of the plan runs, the unchanged ones too.
+    4. Wait until each new one has stored a position behind its first snapshot. Connect that dies before has
+       the snapshot taken again, and what changed between the two is in no log.
     """
     for change in found.changes:
         if change.action == "keep":
@@ -56,6 +58,29 @@ def apply_plan(connect: Connect, found: Plan, *, wait: float = 90.0) -> None:
     if wait > 0:
         for change in found.changes:  # 3
             wait_running(connect, change.connector, wait, config_put=change.action != "keep")
+        for change in found.changes:  # 4
+            if change.action == "create":
+                _wait_for_snapshot(connect, change.connector, wait)
+
+
+def snapshot_stored(connect: Connect, name: str) -> bool:
+    """Is a position behind the first snapshot stored, from which every later start goes on?"""
+    offsets = [entry.get("offset") or {} for entry in connect.offsets(name)]
+    return bool(offsets) and all(
+        not offset.get("snapshot") or offset.get("last_snapshot_record") for offset in offsets
+    )
+
+
+def _wait_for_snapshot(connect: Connect, name: str, wait: float) -> None:
+    until = time.monotonic() + wait
+    while not snapshot_stored(connect, name):
+        wait_running(connect, name, max(_LOOK, until - time.monotonic()), config_put=True)
+        if time.monotonic() >= until:
+            raise ConnectorFailedError(
+                f"{name} runs, and its first snapshot is not over after {wait:g} s. `settle connectors status` "
+                "says when it is; should Connect end before that, see connectors/README.md"
+            )
+        time.sleep(_LOOK)
 
 
 def wait_running(connect: Connect, name: str, wait: float, *, config_put: bool = False) -> None:

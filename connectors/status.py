@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg.rows import dict_row
 
-from connectors.deploy import failure
+from connectors.deploy import failure, snapshot_stored
 from connectors.errors import GapError, NotThereError, SourceUnreachableError
 from connectors.plan import masked
 
@@ -74,7 +74,7 @@ def status(connect: Connect, name: str, config: Config, dsn: str) -> Status:
         except SourceUnreachableError as error:
             troubles = [str(error)]
     # The slot first: when it is the cause, the task's own sentence only says that reading failed.
-    problems = [*troubles, _task_problem(state, tasks, said)]
+    problems = [*troubles, _task_problem(state, tasks, said) or _snapshot_problem(connect, name)]
     return Status(name, state, tasks, slot, stored, "; ".join(filter(None, problems)) or None)
 
 
@@ -161,6 +161,12 @@ def _task_problem(state: str, tasks: tuple[str, ...], said: dict[str, Any]) -> s
     if any(task != "RUNNING" for task in tasks):
         return f"a task is {next(task for task in tasks if task != 'RUNNING')}"
     return None
+
+
+def _snapshot_problem(connect: Connect, name: str) -> str | None:
+    if snapshot_stored(connect, name):
+        return None
+    return "its first snapshot is not over; should Connect end before it is, see connectors/README.md"
 
 
 def _stored_lsn(connect: Connect, name: str) -> int | None:

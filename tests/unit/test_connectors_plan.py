@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from connectors.deploy import apply_plan, failure, make_plan
+from connectors.deploy import apply_plan, failure, make_plan, snapshot_stored
 from connectors.desired import desired, read
 from connectors.errors import (
     ConfigError,
@@ -39,6 +39,10 @@ class Worker(Connect):
         self.wrong = wrong or {}
         self.put: list[str] = []
         self.task_state = "RUNNING"
+        self.stored: dict[str, Any] | None = {"lsn_proc": 7}
+
+    def offsets(self, _name: str) -> list[dict[str, Any]]:
+        return [{"partition": {}, "offset": self.stored}] if self.stored else []
 
     def names(self) -> list[str]:
         return sorted(self.running)
@@ -138,6 +142,16 @@ def test_a_failed_task_is_an_error_of_apply() -> None:
     worker.task_state = "FAILED"
     with pytest.raises(ConnectorFailedError, match="a failed"):
         apply_plan(worker, make_plan(worker, {"a": CONFIG}))
+
+
+@pytest.mark.parametrize("stored", [None, {"lsn_proc": 7, "snapshot": "INITIAL", "last_snapshot_record": False}])
+def test_apply_is_not_over_while_a_first_snapshot_is_not(stored: dict[str, Any] | None) -> None:
+    worker = Worker({})
+    worker.stored = stored
+    with pytest.raises(ConnectorFailedError, match="first snapshot is not over"):
+        apply_plan(worker, make_plan(worker, {"a": CONFIG}), wait=0.1)
+    worker.stored = {"lsn_proc": 7, "snapshot": "INITIAL", "last_snapshot_record": True}
+    assert snapshot_stored(worker, "a")
 
 
 def test_the_last_cause_is_the_sentence() -> None:
