@@ -24,6 +24,14 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _regular(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from error
+    return pattern
+
+
 class Sftp(_Part):
     """How to reach the bank's server and know it again."""
 
@@ -42,13 +50,45 @@ class Folders(_Part):
     processed: str = Field(pattern=r"^/")
 
 
+class Gzip(_Part):
+    """Compressed with gzip."""
+
+    how: Literal["gzip"]
+
+
+class Zip(_Part):
+    """The one file of a zip archive, with a name that fits."""
+
+    how: Literal["zip"]
+    # A name, not a path.
+    member: str = r"[^/\\]+"
+
+    @field_validator("member")
+    @classmethod
+    def _compiles(cls, pattern: str) -> str:
+        return _regular(pattern)
+
+
+class Pgp(_Part):
+    """Encrypted to a key of ours; key and passphrase are files in SETTLE_BRIDGE_KEYS_DIR."""
+
+    how: Literal["pgp"]
+    key: str = Field(pattern=r"^[\w.-]+$")
+    passphrase: str | None = Field(default=None, pattern=r"^[\w.-]+$")
+
+
 class Files(_Part):
-    """Which names are business files, and when one is due."""
+    """Which names are business files, how they are packed, and when one is due."""
 
     name: str
     time_zone: str
     cutoffs: tuple[str, ...] = Field(min_length=1)
     grace_minutes: int = Field(ge=0, le=24 * 60)
+    # Layers from the outside in.
+    unpack: tuple[Annotated[Gzip | Zip | Pgp, Field(discriminator="how")], ...] = ()
+    # Megabytes that may come out of one layer. Banks' largest files have 800; a few kilobytes of a hostile
+    # archive would otherwise fill the disk.
+    unpacked_limit_mb: int = Field(default=4096, ge=1)
 
     @field_validator("time_zone")
     @classmethod
@@ -142,11 +182,7 @@ class Extract(_Part):
     @field_validator("pattern")
     @classmethod
     def _compiles(cls, pattern: str) -> str:
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            raise ValueError(f"not a regular expression: {error}") from error
-        return pattern
+        return _regular(pattern)
 
     @cached_property
     def regex(self) -> re.Pattern[str]:

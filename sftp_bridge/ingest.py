@@ -28,6 +28,7 @@ from sftp_bridge.ledger import FileRow, Ledger
 from sftp_bridge.publish import Publisher
 from sftp_bridge.remote import Listed, Remote
 from sftp_bridge.revisions import State
+from sftp_bridge.unpack import tail_of, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -101,6 +102,7 @@ class BankFiles:
         self._ledger = Ledger(settings.dsn.get_secret_value())
         self._archive = Archive(settings)
         self._publisher = Publisher(bank.bank, settings)
+        self._keys_dir = settings.keys_dir
         # This bank's own thread for everything that blocks: a slow store holds up one bank, and the
         # connection and the producer are never used by two threads.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=bank.slug)
@@ -242,17 +244,18 @@ class BankFiles:
             before = self._ledger.published_before(row.file_id, row.revision)
             self._ledger.announce(row.seq, lines_key)
             # 5.
-            statement = Statement(raw.rewound(), self.bank.format, row.business_date)
             try:
-                # 6.
-                published = self._publisher.publish(
-                    row,
-                    statement,
-                    [self._archive.published(key, required=is_out) for key, is_out in before],
-                    self._archive,
-                    lines_key,
-                    received,
-                )
+                with unpacked(raw.rewound(), self.bank.files, self._keys_dir) as inside:
+                    statement = Statement(inside, self.bank.format, row.business_date)
+                    # 6.
+                    published = self._publisher.publish(
+                        row,
+                        statement,
+                        [self._archive.published(key, required=is_out) for key, is_out in before],
+                        self._archive,
+                        lines_key,
+                        received,
+                    )
             except FileRefusedError as refused:
                 self._quarantine(row, refused)
                 return
@@ -314,12 +317,24 @@ class BankFiles:
         return done
 
     async def _has_trailer(self, file: Listed) -> bool:
+        """At the file's own end; of a packed one the whole must be read to see the end of what is inside."""
         try:
-            tail = await self.remote.tail(file, TAIL)
-        except RemoteUnavailableError as error:
+            if not self.bank.files.unpack:
+                return ends_with_trailer(self.bank, await self.remote.tail(file, TAIL))
+            spool = Spool()
+            try:
+                await self.remote.read(file, spool.take)
+                tail = await self._blocking(self._tail_inside, spool)
+            finally:
+                spool.close()
+        except (RemoteUnavailableError, FileChangedError, FileRefusedError) as error:
             log.info("%s", error)
             return False
         return ends_with_trailer(self.bank, tail)
+
+    def _tail_inside(self, spool: Spool) -> bytes:
+        with unpacked(spool.rewound(), self.bank.files, self._keys_dir) as inside:
+            return tail_of(inside, TAIL)
 
     async def _blocking(self, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, partial(call, *args, **kwargs))

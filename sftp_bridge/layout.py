@@ -11,7 +11,7 @@ import io
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from settlement.errors import MoneyError, ReferenceDamagedError
 from settlement.masking import has_card_number, mask_text
@@ -304,13 +304,17 @@ class _Rows:
 
     def _lines(self) -> Generator[str, None, None]:
         encoding = self._layout.encoding
-        start = self._raw.read(4)
-        self._raw.seek(-len(start), io.SEEK_CUR)
+        given = self._raw
+        own = not isinstance(given, io.BufferedReader)
+        buffered = (
+            given if isinstance(given, io.BufferedReader) else io.BufferedReader(cast("io.RawIOBase", given))
+        )
+        start = buffered.peek(4)[:4]
         if start[:2] in (b"\xff\xfe", b"\xfe\xff") and not encoding.lower().startswith("utf-16"):
             raise FileRefusedError(f"the file is UTF-16 where {encoding} was agreed", line=1)
         if start[:3] == b"\xef\xbb\xbf":
-            self._raw.seek(3, io.SEEK_CUR)
-        text = io.TextIOWrapper(self._raw, encoding=encoding, errors="strict", newline="")
+            buffered.read(3)
+        text = io.TextIOWrapper(buffered, encoding=encoding, errors="strict", newline="")
         try:
             while True:
                 try:
@@ -332,6 +336,8 @@ class _Rows:
                 yield line
         finally:
             text.detach()
+            if own:
+                buffered.detach()
 
 
 def _declared_amount(text: str, layout: Delimited) -> Decimal:
