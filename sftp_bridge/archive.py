@@ -23,7 +23,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sftp_bridge.errors import ArchiveUnavailableError
-from sftp_bridge.layout import Movement
+from sftp_bridge.movements import Movement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,8 @@ from bus.errors import BusError, RecordRefusedError
 from settlement.masking import mask_text
 from sftp_bridge import crash_points
 from sftp_bridge.archive import Archive, Spool
-from sftp_bridge.completeness import TAIL, Candidate, Outbox, ends_with_trailer
+from sftp_bridge.completeness import Candidate, Outbox
+from sftp_bridge.endings import TAIL, ends_whole
 from sftp_bridge.errors import (
     AccessRefusedError,
     BridgeError,
@@ -23,18 +24,20 @@ from sftp_bridge.errors import (
     RemoteUnavailableError,
 )
 from sftp_bridge.expectations import RECEIVED, word
-from sftp_bridge.layout import Statement
 from sftp_bridge.ledger import FileRow, Ledger
 from sftp_bridge.publish import Publisher
 from sftp_bridge.remote import Listed, Remote
 from sftp_bridge.revisions import State
+from sftp_bridge.statements import Statement
 from sftp_bridge.unpack import tail_of, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import date
 
     from sftp_bridge.banks import Bank
     from sftp_bridge.business_time import BusinessTime
+    from sftp_bridge.formats import AnyFormat
     from sftp_bridge.settings import BridgeSettings
 
 log = logging.getLogger("bridge")
@@ -160,7 +163,9 @@ class BankFiles:
                 return
             if self._let_be.get(candidate.file, 0) > self.counts.polls:
                 continue
-            if candidate.wants_trailer and not await self._has_trailer(candidate.file):
+            if candidate.wants_ending and not await self._has_ending(
+                candidate.file, candidate.business.business_date
+            ):
                 continue
             crash_points.reached("complete")
             try:
@@ -246,7 +251,7 @@ class BankFiles:
             # 5.
             try:
                 with unpacked(raw.rewound(), self.bank.files, self._keys_dir) as inside:
-                    statement = Statement(inside, self.bank.format, row.business_date)
+                    statement = Statement(inside, self._format(row.business_date), row.business_date)
                     # 6.
                     published = self._publisher.publish(
                         row,
@@ -316,11 +321,14 @@ class BankFiles:
                 await self._blocking(self._ledger.remote_done, row.seq)
         return done
 
-    async def _has_trailer(self, file: Listed) -> bool:
+    async def _has_ending(self, file: Listed, business_date: date) -> bool:
         """At the file's own end; of a packed one the whole must be read to see the end of what is inside."""
+        layout = self.bank.format_on(business_date)
+        if layout is None:
+            return True
         try:
             if not self.bank.files.unpack:
-                return ends_with_trailer(self.bank, await self.remote.tail(file, TAIL))
+                return ends_whole(layout, await self.remote.tail(file, TAIL))
             spool = Spool()
             try:
                 await self.remote.read(file, spool.take)
@@ -330,7 +338,14 @@ class BankFiles:
         except (RemoteUnavailableError, FileChangedError, FileRefusedError) as error:
             log.info("%s", error)
             return False
-        return ends_with_trailer(self.bank, tail)
+        return ends_whole(layout, tail)
+
+    def _format(self, business_date: date) -> AnyFormat:
+        layout = self.bank.format_on(business_date)
+        if layout is None:
+            first = self.bank.formats[0].since
+            raise FileRefusedError(f"a file of {business_date}; the first format described is from {first}")
+        return layout
 
     def _tail_inside(self, spool: Spool) -> bytes:
         with unpacked(spool.rewound(), self.bank.files, self._keys_dir) as inside:

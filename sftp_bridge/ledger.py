@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from sftp_bridge.expectations import Expectation
-    from sftp_bridge.layout import Claim, Totals
+    from sftp_bridge.movements import Claim, Totals
     from sftp_bridge.names import BusinessFile
     from sftp_bridge.remote import Listed
 

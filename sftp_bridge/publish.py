@@ -16,7 +16,7 @@ from settlement.masking import mask_text
 from settlement.versions import bank_version
 from sftp_bridge import crash_points
 from sftp_bridge.archive import PublishedLines
-from sftp_bridge.layout import Totals
+from sftp_bridge.movements import Totals
 from sftp_bridge.revisions import changes
 
 if TYPE_CHECKING:
@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from sftp_bridge.archive import Archive
     from sftp_bridge.errors import FileRefusedError
     from sftp_bridge.expectations import Expectation
-    from sftp_bridge.layout import Movement, Statement
     from sftp_bridge.ledger import FileRow
+    from sftp_bridge.movements import Movement
     from sftp_bridge.settings import BridgeSettings
+    from sftp_bridge.statements import Statement
 
 log = logging.getLogger("bridge")
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from sftp_bridge.layout import Movement
+    from sftp_bridge.movements import Movement
 
 
 class State(StrEnum):

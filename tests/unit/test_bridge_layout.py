@@ -5,12 +5,18 @@ from __future__ import annotations
 import io
 from datetime import date
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import pytest
 
 from sftp_bridge.banks import Bank, load_banks
 from sftp_bridge.errors import FileRefusedError
-from sftp_bridge.layout import LINE_LIMIT, Movement, Statement
+from sftp_bridge.movements import Movement
+from sftp_bridge.readers.text import LINE_LIMIT
+from sftp_bridge.statements import Statement
+
+if TYPE_CHECKING:
+    from sftp_bridge.formats import AnyFormat
 
 BANKS = load_banks()
 DAY = date(2026, 1, 6)
@@ -26,10 +32,16 @@ ICICI = (
 )
 
 
+def layout_of(bank: Bank) -> AnyFormat:
+    layout = bank.format_on(DAY)
+    assert layout is not None
+    return layout
+
+
 def read(bank: Bank | str, text: str | bytes) -> tuple[list[Movement], Statement]:
     described = BANKS[bank] if isinstance(bank, str) else bank
     raw = io.BytesIO(text.encode() if isinstance(text, str) else text)
-    statement = Statement(raw, described.format, DAY)
+    statement = Statement(raw, layout_of(described), DAY)
     return list(statement), statement
 
 
@@ -188,7 +200,7 @@ def test_the_trailer_must_agree(trailer: str, says: str) -> None:
         (b"", "empty"),
         (b"\r\n\r\n", "empty"),
         (AXIS.replace("Value Date", "Valuta").encode(), "expected"),
-        (AXIS.encode("utf-16"), "UTF-16"),
+        (AXIS.encode("utf-16"), "utf-16"),
         (AXIS.encode() + b"1,06/01/2026,06/01/2026,caf\xe9,1.00,CR,1.00,,\n", "not utf-8"),
         (AXIS.encode() + b"1,06/01/2026,06/01/2026,a\0b,1.00,CR,1.00,,\n", "NUL"),
         (AXIS.encode() + b'1,06/01/2026,06/01/2026,"open,1.00,CR,1.00,,\n', "not well-formed"),
@@ -231,7 +243,7 @@ def test_a_refusal_does_not_repeat_card_numbers() -> None:
 
 
 def test_decimal_comma_by_declaration() -> None:
-    layout = BANKS["AXIS"].format.model_copy(update={"decimal": ",", "thousands": "."})
+    layout = layout_of(BANKS["AXIS"]).model_copy(update={"decimal": ",", "thousands": "."})
     german = BANKS["AXIS"].model_copy(update={"format": layout})
     ((credit,), _) = read(german, AXIS + axis('"1.234,56"') + 'TRAILER,1,"1.234,56","0,00"\n')
     assert credit.amount == Decimal("1234.56")
@@ -261,7 +273,7 @@ def test_memory_does_not_grow_with_the_file() -> None:
 
     endless = Endless()
     raw: io.BufferedReader[Endless] = io.BufferedReader(endless, 512)  # type: ignore[type-var]
-    movements = iter(Statement(raw, BANKS["AXIS"].format, DAY))
+    movements = iter(Statement(raw, layout_of(BANKS["AXIS"]), DAY))
     for _ in range(1000):
         next(movements)
     # Read ahead is a buffer's worth, not the file.

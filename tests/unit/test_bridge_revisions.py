@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from sftp_bridge.layout import Movement
+from sftp_bridge.movements import Movement
 from sftp_bridge.revisions import Known, State, Verdict, changes, judge
 
 FILE = "AXIS|2026-01-06|11:30"

@@ -7,23 +7,26 @@ import io
 import os
 import zipfile
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pysequoia
 import pytest
 
 from sftp_bridge.banks import Files, Gzip, Pgp, Zip, load_banks
-from sftp_bridge.completeness import TAIL, ends_with_trailer
+from sftp_bridge.endings import TAIL, ends_whole
 from sftp_bridge.errors import AccessRefusedError, FileRefusedError
-from sftp_bridge.layout import Statement
+from sftp_bridge.statements import Statement
 from sftp_bridge.unpack import tail_of, unpacked
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sftp_bridge.formats import Delimited
+
 AXIS = load_banks()["AXIS"]
+LAYOUT = cast("Delimited", AXIS.format)
 TEXT = (
-    ",".join(AXIS.format.header)
+    ",".join(LAYOUT.columns)
     + "\n1,06/01/2026,06/01/2026,NEFT/AXISCN1153863727/PAYU PAYMENTS/4711,12.50,CR,12.50,,\n"
     + "TRAILER,1,12.50,0.00\n"
 ).encode()
@@ -86,7 +89,7 @@ def test_what_is_inside_is_read_like_a_plain_file(
     packed: bytes, steps: tuple[Gzip | Zip | Pgp, ...], keys: Path
 ) -> None:
     with unpacked(io.BytesIO(packed), files(*steps), keys) as inside:
-        (credit,) = Statement(inside, AXIS.format, date(2026, 1, 6))
+        (credit,) = Statement(inside, LAYOUT, date(2026, 1, 6))
     assert (credit.line_no, credit.utr) == (2, "AXISCN1153863727")
 
 
@@ -94,7 +97,7 @@ def test_the_trailer_is_found_inside(keys: Path) -> None:
     described = files(PGP, GZIP)
     for content, whole in ((TEXT, True), (TEXT[:-9], False)):
         with unpacked(io.BytesIO(encrypted(gzip.compress(content))), described, keys) as inside:
-            assert ends_with_trailer(AXIS, tail_of(inside, TAIL)) is whole
+            assert ends_whole(LAYOUT, tail_of(inside, TAIL)) is whole
 
 
 @pytest.mark.parametrize("steps", [(GZIP,), (ZIP,), (PGP,)])
