@@ -240,7 +240,7 @@ class BankFiles:
             return
         received = word(self.bank, row.business_date, row.cutoff, RECEIVED, self._time.now())
         published = None if fresh else self._publisher.already(row)
-        claim = None
+        claim = note = None
         if published is None:
             raw = spool or self._archive.fetch_raw(row.raw_key)
             lines_key = self._archive.published_key(
@@ -270,16 +270,14 @@ class BankFiles:
             finally:
                 if spool is None:
                     raw.close()
-            claim = statement.claim
-            if statement.new_columns:
-                log.warning(
-                    "%s: columns nobody described: %s", row.remote_name, ", ".join(statement.new_columns)
-                )
+            claim, note = statement.claim, statement.note
+            if note:
+                log.warning("%s: %s", row.remote_name, note)
         else:
             log.info("%s: was published by a process that died before saying so", row.remote_name)
         crash_points.reached("published")
         # 7.
-        self._ledger.loaded(row, published.totals, claim, published.retracted, received)
+        self._ledger.loaded(row, published.totals, claim, note, published.retracted, received)
         crash_points.reached("loaded")
         self.counts.file(State.LOADED)
         self.counts.records += published.totals.count

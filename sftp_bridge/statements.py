@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
+from settlement.masking import mask_text
 from sftp_bridge.errors import FileRefusedError
 from sftp_bridge.movements import Claim, Movement, Totals
 from sftp_bridge.readers import reader_of
@@ -32,6 +33,12 @@ class Statement:
     claim: Claim | None = None
     # Columns that the description does not know; accepted, and worth telling somebody.
     new_columns: tuple[str, ...] = ()
+
+    @property
+    def note(self) -> str | None:
+        """What was accepted and somebody should hear of."""
+        names = ", ".join(mask_text(name) for name in self.new_columns)
+        return f"columns nobody described: {names}" if names else None
 
     def __iter__(self) -> Iterator[Movement]:
         reader = reader_of(self.raw, self.layout, self.business_date)

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
+from pydantic import ValidationError
 
 from sftp_bridge.banks import Bank, load_banks
 from sftp_bridge.errors import FileRefusedError
@@ -278,3 +279,71 @@ def test_memory_does_not_grow_with_the_file() -> None:
         next(movements)
     # Read ahead is a buffer's worth, not the file.
     assert endless.given < 1300
+
+
+def test_a_renamed_column_is_told_with_what_was_expected_and_what_was_found() -> None:
+    error = refused("HDFC", HDFC.replace("Deposit Amt.", "Credit Amount"))
+    assert error.column == "Deposit Amt."
+    assert "missing ['Deposit Amt.'], unknown ['Credit Amount']" in error.reason
+    assert "expected ['Date', 'Narration'" in error.reason
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "says"),
+    [
+        ("06/01/26,X,,46028,,1.00,1.00", "Value Dt", "'46028' is no date of the form %d/%m/%y or %d/%m/%Y"),
+        ("06/01/26,X,,06/01/26,,CR,1.00", "Deposit Amt.", "'CR' is not an amount"),
+    ],
+)
+def test_a_retyped_column_is_told_with_what_was_expected_and_what_was_found(
+    row: str, column: str, says: str
+) -> None:
+    error = refused("HDFC", f"{HDFC}{row}\n")
+    assert (error.column, says in error.reason) == (column, True)
+
+
+def test_what_nobody_described_is_noted() -> None:
+    _, statement = read("HDFC", HDFC.replace("\n", ",Channel\n") + "TRAILER,0,0.00,0.00\n")
+    assert statement.note == "columns nobody described: Channel"
+
+
+def dated(*formats: dict[str, object]) -> Bank:
+    described = BANKS["HDFC"].model_dump(by_alias=True, exclude_none=True)
+    described["formats"] = formats
+    del described["format"]
+    return Bank.model_validate(described)
+
+
+def test_an_old_file_is_read_by_the_format_of_its_day() -> None:
+    now = layout_of(BANKS["HDFC"]).model_dump(by_alias=True, exclude_none=True)
+    old = now | {"from": "2024-04-01", "delimiter": "~"}
+    bank = dated(old, now | {"from": "2026-01-06"})
+    days = [date(2024, 3, 31), date(2024, 4, 1), date(2026, 1, 5), DAY, date(2027, 1, 1)]
+    found = [bank.format_on(day) for day in days]
+    assert [one and one.since for one in found] == [
+        None,
+        date(2024, 4, 1),
+        date(2024, 4, 1),
+        DAY,
+        DAY,
+    ]
+    before = bank.format_on(date(2026, 1, 5))
+    assert before is not None
+    text = (HDFC + "05/01/26,X,,05/01/26,,1.00,1.00\nTRAILER,1,1.00,0.00\n").replace(",", "~")
+    assert len(list(Statement(io.BytesIO(text.encode()), before, date(2026, 1, 5)))) == 1
+    assert "missing" in refused(bank, text).reason
+
+
+@pytest.mark.parametrize(
+    ("dates", "says"),
+    [
+        ([None], "every one of formats has a from"),
+        (["2026-01-06", "2024-04-01"], "they ascend"),
+        (["2026-01-06", "2026-01-06"], "they ascend"),
+        ([], "either format or formats"),
+    ],
+)
+def test_formats_that_do_not_follow_each_other_are_named(dates: list[str | None], says: str) -> None:
+    now = layout_of(BANKS["HDFC"]).model_dump(by_alias=True, exclude_none=True)
+    with pytest.raises(ValidationError, match=says):
+        dated(*(now | ({"from": one} if one else {}) for one in dates))
