@@ -118,6 +118,8 @@ class Format(Part):
     reference: Extract
     settlement_ref: Extract | None = None
     skip: tuple[Skip, ...] = ()
+    # Columns that together make a line one, wherever it stands; without any, every line is its own.
+    identity: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -130,7 +132,7 @@ class Format(Part):
         names = [self.narration, self.reference.column]
         names += [self.settlement_ref.column] if self.settlement_ref else []
         names += [skip.column for skip in self.skip]
-        return tuple(names)
+        return (*names, *self.identity)
 
     @model_validator(mode="after")
     def _columns_exist(self) -> Self:

@@ -25,6 +25,13 @@ class Movement:
     amount: Decimal
     value_date: date
     narration: str
+    # A digest of what makes the line one by its bank's description; None where only its place does.
+    identity: str | None = None
+
+    @property
+    def place(self) -> str | int:
+        """What tells the line from the others of its file, in every revision."""
+        return self.identity or self.line_no
 
 
 @dataclass(slots=True)

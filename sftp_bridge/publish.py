@@ -75,7 +75,7 @@ class Publisher:
         records, currency = self._topic(RECORDS), statement.layout.currency
         try:
             with self._open().transaction() as transaction:
-                for op, movement in changes(before, statement):
+                for op, movement in changes(before, statement, by_identity=bool(statement.layout.identity)):
                     record = _record(row, movement, currency, version, op)
                     transaction.send(records, str(record["record_id"]), record)
                     if op == "u":
@@ -154,7 +154,7 @@ class Publisher:
 
 def _record(row: FileRow, movement: Movement, currency: str, version: int, op: str) -> dict[str, Any]:
     return {
-        "record_id": record_id(row.file_id, movement.line_no, movement.utr),
+        "record_id": record_id(row.file_id, movement.place, movement.utr),
         "bank": row.bank,
         "file_id": row.file_id,
         "file_name": row.remote_name,

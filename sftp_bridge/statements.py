@@ -6,7 +6,7 @@ own totals, refuses the whole file.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from settlement.masking import mask_text
@@ -33,32 +33,67 @@ class Statement:
     claim: Claim | None = None
     # Columns that the description does not know; accepted, and worth telling somebody.
     new_columns: tuple[str, ...] = ()
+    # Lines that say again what a line of the same identity said; not in the totals.
+    repeated: int = 0
 
     @property
     def note(self) -> str | None:
         """What was accepted and somebody should hear of."""
         names = ", ".join(mask_text(name) for name in self.new_columns)
-        return f"columns nobody described: {names}" if names else None
+        notes = [f"columns nobody described: {names}"] if names else []
+        notes += [f"{self.repeated} lines repeat others and count once"] if self.repeated else []
+        return "; ".join(notes) or None
 
     def __iter__(self) -> Iterator[Movement]:
         reader = reader_of(self.raw, self.layout, self.business_date)
+        # What the file says of itself is said of its lines as they stand, repeated ones too.
+        lines = Totals()
+        seen = _Seen()
         try:
             for movement in reader.movements():
+                lines.add(movement)
+                if seen.again(movement):
+                    self.repeated += 1
+                    continue
                 self.totals.add(movement)
                 yield movement
-            self._check(reader)
+            _check(reader, lines)
             self.claim, self.new_columns = reader.claim, reader.new_columns
         finally:
             reader.close()
 
-    def _check(self, reader: Reader) -> None:
-        claim = reader.claim or Claim()
-        for what, claimed, parsed in (
-            ("movements", claim.count, self.totals.count),
-            ("credits", claim.credit_total, self.totals.credit_total),
-            ("debits", claim.debit_total, self.totals.debit_total),
-        ):
-            if claimed is not None and claimed != parsed:
-                raise FileRefusedError(
-                    f"the trailer says {claimed} in {what}, the lines say {parsed}", line=reader.line
-                )
+
+class _Seen:
+    """Lines by their identity; some 200 bytes each, and none where the description names no identity."""
+
+    def __init__(self) -> None:
+        self._lines: dict[bytes, int] = {}
+
+    def again(self, movement: Movement) -> bool:
+        """Was exactly this said before? Something else under the same identity refuses the file."""
+        if movement.identity is None:
+            return False
+        said = hash(replace(movement, line_no=0))
+        key = bytes.fromhex(movement.identity)
+        before = self._lines.get(key)
+        if before is None:
+            self._lines[key] = said
+        elif before != said:
+            raise FileRefusedError(
+                "what makes the line one is that of an earlier line, which says something else",
+                line=movement.line_no,
+            )
+        return before is not None
+
+
+def _check(reader: Reader, lines: Totals) -> None:
+    claim = reader.claim or Claim()
+    for what, claimed, parsed in (
+        ("movements", claim.count, lines.count),
+        ("credits", claim.credit_total, lines.credit_total),
+        ("debits", claim.debit_total, lines.debit_total),
+    ):
+        if claimed is not None and claimed != parsed:
+            raise FileRefusedError(
+                f"the trailer says {claimed} in {what}, the lines say {parsed}", line=reader.line
+            )

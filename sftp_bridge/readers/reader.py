@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 # Where a reference should stand some banks write the card of a purchase: digits alone, as many as cards have,
 # beginning as cards do. References of that form are not known; it goes no further than the raw archive.
 _CARD = re.compile(r"[2-6]\d{12,18}", re.ASCII)
+# Bytes of a line's identity: enough that two of a billion lines are not taken for one.
+DIGEST = 16
 
 
 class Reader(ABC):
@@ -63,6 +66,7 @@ class Words:
         self._narration = places[layout.narration]
         self._reference = places[layout.reference.column]
         self._settlement = places[layout.settlement_ref.column] if layout.settlement_ref else None
+        self._identity = [places[column] for column in layout.identity]
         self._skips = [(places[skip.column], skip.regex) for skip in layout.skip]
 
     def skips(self, cells: Sequence[str]) -> bool:
@@ -87,7 +91,19 @@ class Words:
         except ReferenceDamagedError as error:
             raise FileRefusedError(str(error), line=line, column=layout.reference.column) from error
         narration = mask_text(cells[self._narration], (utr_raw, utr, settlement_ref))
-        return Movement(line, utr, utr_raw, settlement_ref, direction, amount, value_date, narration)
+        identity = self._one(cells, line) if self._identity else None
+        return Movement(
+            line, utr, utr_raw, settlement_ref, direction, amount, value_date, narration, identity
+        )
+
+    def _one(self, cells: Sequence[str], line: int) -> str:
+        values = [cells[place] for place in self._identity]
+        if not any(values):
+            raise FileRefusedError(
+                "empty, though it makes the line one", line=line, column=self._layout.identity[0]
+            )
+        # A digest: what is in it may be an account, and goes into a key that everybody reads.
+        return hashlib.blake2b("\x1f".join(values).encode(), digest_size=DIGEST).hexdigest()
 
     def near(self, day: date, line: int, column: str) -> date:
         """The date, if it can be one of this business date's file."""

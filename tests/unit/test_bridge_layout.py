@@ -347,3 +347,53 @@ def test_formats_that_do_not_follow_each_other_are_named(dates: list[str | None]
     now = layout_of(BANKS["HDFC"]).model_dump(by_alias=True, exclude_none=True)
     with pytest.raises(ValidationError, match=says):
         dated(*(now | ({"from": one} if one else {}) for one in dates))
+
+
+def icici(*rows: tuple[str, str, str], trailer: str) -> str:
+    """Rows of serial number, UTR and amount."""
+    lines = [f"{at},06/01/2026,06/01/2026,,NEFT/{utr}/PAYTM/P_1,,{amount},\n" for at, utr, amount in rows]
+    return ICICI + "".join(lines) + f"TRAILER,{trailer},0.00\n"
+
+
+def by_identity(*columns: str) -> Bank:
+    layout = layout_of(BANKS["ICICI"]).model_copy(update={"identity": columns})
+    return BANKS["ICICI"].model_copy(update={"format": layout})
+
+
+UTR_A, UTR_B = "ICICN26010600001", "ICICN26010600002"
+
+
+def test_a_repeated_line_is_two_lines() -> None:
+    movements, statement = read("ICICI", icici(("1", UTR_A, "5.00"), ("1", UTR_A, "5.00"), trailer="2,10.00"))
+    assert [(one.place, one.amount) for one in movements] == [(2, Decimal("5.00")), (3, Decimal("5.00"))]
+    assert statement.note is None
+
+
+def test_a_repeated_line_is_one_where_the_bank_says_what_makes_it_one() -> None:
+    text = icici(("1", UTR_A, "5.00"), ("2", UTR_B, "5.00"), ("1", UTR_A, "5.00"), trailer="3,15.00")
+    movements, statement = read(by_identity("S No.", "Transaction Remarks"), text)
+    assert [one.line_no for one in movements] == [2, 3]
+    assert (statement.totals.count, statement.totals.credit_total) == (2, Decimal("10.00"))
+    assert statement.note == "1 lines repeat others and count once"
+    assert statement.claim is not None
+    assert statement.claim.count == 3
+
+
+def test_an_identity_does_not_depend_on_the_place_nor_show_what_is_in_it() -> None:
+    bank = by_identity("Transaction Remarks")
+    first, _ = read(bank, icici(("1", UTR_A, "5.00"), trailer="1,5.00"))
+    later, _ = read(bank, icici(("1", UTR_B, "7.00"), ("2", UTR_A, "6.00"), trailer="2,13.00"))
+    assert first[0].place == later[1].place != later[0].place
+    assert UTR_A not in str(first[0].place)
+
+
+def test_two_lines_of_one_identity_that_differ_refuse_the_file() -> None:
+    text = icici(("1", UTR_A, "5.00"), ("1", UTR_A, "6.00"), trailer="2,11.00")
+    error = refused(by_identity("S No."), text)
+    assert (error.line, "says something else" in error.reason) == (3, True)
+
+
+def test_a_line_without_what_makes_it_one_refuses_the_file() -> None:
+    text = icici(("1", UTR_A, "5.00"), trailer="1,5.00")
+    error = refused(by_identity("Cheque Number"), text)
+    assert (error.line, error.column) == (2, "Cheque Number")
