@@ -19,7 +19,7 @@ from contextlib import ExitStack, contextmanager
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 from sftp_bridge import decrypt
-from sftp_bridge.banks import Gzip, Zip
+from sftp_bridge.banks import Gzip, Pgp, Zip
 from sftp_bridge.errors import AccessRefusedError, FileRefusedError
 
 if TYPE_CHECKING:
@@ -57,6 +57,12 @@ def unpacked(raw: BinaryIO, files: Files, keys_dir: Path) -> Iterator[BinaryIO]:
             bounded = opened.enter_context(_Bounded(inner, step.how, limit))
             stream = cast("BinaryIO", opened.enter_context(io.BufferedReader(bounded)))
         yield stream
+
+
+def keys_wanted(files: Files) -> list[str]:
+    """The files in the keys' folder without which nothing can be opened."""
+    steps = [step for step in files.unpack if isinstance(step, Pgp)]
+    return [name for step in steps for name in (step.key, step.passphrase) if name]
 
 
 def tail_of(stream: BinaryIO, length: int) -> bytes:

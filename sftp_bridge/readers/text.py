@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 LINE_LIMIT = 64 * 1024
 # Characters of a refused line that go on to the dead letter.
 _EXCERPT = 500
-# Bytes that are looked at before the first line is read, and around what does not decode.
+# Bytes that are looked at before the first line is read, and from what does not decode on.
 _SAMPLE = 4096
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -66,11 +66,13 @@ class Lines:
     def _next(self, text: io.TextIOWrapper) -> str:
         try:
             line = text.readline(LINE_LIMIT)
-        except UnicodeError as error:
-            near = error.object[:_SAMPLE] if isinstance(error, UnicodeDecodeError) else b""
+        except UnicodeDecodeError as error:
+            looks = looks_like(error.object[error.start :][:_SAMPLE])
             raise FileRefusedError(
-                f"not {self._encoding}: {getattr(error, 'reason', error)}{_looks(near)}", line=self.number + 1
+                f"not {self._encoding}: {error.reason}; it looks like {looks}", line=self.number + 1
             ) from error
+        except UnicodeError as error:
+            raise FileRefusedError(f"not {self._encoding}: {error}", line=self.number + 1) from error
         if not line:
             return line
         self.number += 1
@@ -124,10 +126,6 @@ def looks_like(sample: bytes) -> str:
     except UnicodeDecodeError:
         return "latin-1"
     return "cp1252"
-
-
-def _looks(sample: bytes) -> str:
-    return f"; it looks like {looks_like(sample)}" if sample else ""
 
 
 def _is_utf8(data: bytes) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import shutil
+import subprocess
 import zipfile
 from datetime import date
 from typing import TYPE_CHECKING, cast
@@ -16,7 +18,7 @@ from sftp_bridge.banks import Files, Gzip, Pgp, Zip, load_banks
 from sftp_bridge.endings import TAIL, ends_whole
 from sftp_bridge.errors import AccessRefusedError, FileRefusedError
 from sftp_bridge.statements import Statement
-from sftp_bridge.unpack import tail_of, unpacked
+from sftp_bridge.unpack import keys_wanted, tail_of, unpacked
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -170,3 +172,32 @@ def test_a_reader_that_stops_early_leaves_no_process(keys: Path) -> None:
     packed = encrypted(os.urandom(900_000))
     with unpacked(io.BytesIO(packed), files(PGP), keys) as inside:
         assert len(inside.read(10)) == 10
+
+
+def test_the_keys_that_must_be_there_are_known_beforehand() -> None:
+    described = files(Pgp(how="pgp", key="axis.asc", passphrase="axis.word"), ZIP)
+    assert keys_wanted(described) == ["axis.asc", "axis.word"]
+    assert keys_wanted(files(GZIP)) == []
+
+
+def test_a_key_with_a_passphrase_opens_with_it_alone(tmp_path: Path) -> None:
+    if shutil.which("gpg") is None:
+        pytest.skip("gpg, which makes such a key, is not installed")
+    home = tmp_path / "gpg"
+    home.mkdir(mode=0o700)
+    gpg = ["gpg", "--homedir", str(home), "--batch", "--quiet", "--pinentry-mode", "loopback"]
+    gpg += ["--passphrase", "open sesame"]
+    try:
+        subprocess.run([*gpg, "--quick-generate-key", "axis@example.invalid"], check=True)
+        secret = subprocess.run([*gpg, "--export-secret-keys"], check=True, capture_output=True).stdout
+        plain = ["--trust-model", "always", "--recipient", "axis@example.invalid", "--encrypt"]
+        packed = subprocess.run([*gpg, *plain], check=True, input=TEXT, capture_output=True).stdout
+    finally:
+        subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "gpg-agent"], check=False)
+    (tmp_path / "axis.asc").write_bytes(secret)
+    (tmp_path / "axis.word").write_text("open sesame\n")
+    (tmp_path / "wrong.word").write_text("open barley\n")
+    assert opened(packed, files(Pgp(how="pgp", key="axis.asc", passphrase="axis.word")), tmp_path) == TEXT
+    for word in (None, "wrong.word"):
+        with pytest.raises(AccessRefusedError, match="cannot be used"):
+            opened(packed, files(Pgp(how="pgp", key="axis.asc", passphrase=word)), tmp_path)
