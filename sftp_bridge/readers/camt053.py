@@ -33,6 +33,9 @@ _DIRECTIONS = {"CRDT": "CR", "DBIT": "DR"}
 # What stands in a reference that nobody gave.
 _NOTHING = "NOTPROVIDED"
 _BOOKED = "BOOK"
+# Bytes from one entry's end to the next one's. An entry is held whole; one of ten thousand transactions has
+# some ten megabytes, and without a limit a single element could take all the memory there is.
+_ENTRY_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -46,12 +49,28 @@ class _Stmt:
     summary: dict[str, Decimal | int] = field(default_factory=dict)
 
 
+class _Fed:
+    """The file as the parser reads it, never too much of it between two entries."""
+
+    def __init__(self, raw: BinaryIO) -> None:
+        self._raw = raw
+        self.since_entry = 0
+
+    def read(self, size: int) -> bytes:
+        """The next bytes."""
+        chunk = self._raw.read(size)
+        self.since_entry += len(chunk)
+        if self.since_entry > _ENTRY_BYTES:
+            raise FileRefusedError(f"more than {_ENTRY_BYTES} bytes without the end of an entry")
+        return chunk
+
+
 class Camt053Reader(Reader):
     """Entries are dropped from memory as soon as they are movements."""
 
     def __init__(self, raw: BinaryIO, layout: Camt053, business_date: date) -> None:
         super().__init__()
-        self._raw = raw
+        self._fed = _Fed(raw)
         self._layout = layout
         self._words = Words(layout, layout.columns, business_date)
         self._stmt = _Stmt()
@@ -75,7 +94,7 @@ class Camt053Reader(Reader):
 
     def _document(self) -> Iterator[Movement]:
         above: list[Element] = []
-        for event, element in iterparse(self._raw, events=("start", "end"), forbid_dtd=True):
+        for event, element in iterparse(self._fed, events=("start", "end"), forbid_dtd=True):
             if event == "start":
                 if not above and not _ROOT.fullmatch(element.tag):
                     raise FileRefusedError(f"{element.tag} where a camt.053 document was agreed", line=1)
@@ -85,6 +104,7 @@ class Camt053Reader(Reader):
             name = _name(element)
             if _DEPTH.get(name) != len(above):
                 continue
+            self._fed.since_entry = 0
             if name == "Ntry":
                 yield from self._entry(element)
             elif name == "Bal":

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 _DIGITS = 15
 # Excel's own limit. A sheet that claims rows behind it would be walked through row by empty row.
 _ROWS = 1_048_576
-# Megabytes that a workbook may have when its zip is open: texts and styles are held in memory.
-_MEGABYTES = 1024
+# Megabytes that a workbook may have when its zip is open, and of them those that are held in memory: texts
+# and styles. Sheets are read as a stream.
+_MEGABYTES, _HELD_MEGABYTES = 4096, 256
 _BROKEN = (
     *(KeyError, ValueError, TypeError, IndexError, AttributeError, EOFError, OSError, OverflowError),
     *(zipfile.BadZipFile, zlib.error, ParseError, DefusedXmlException, NotImplementedError),
@@ -95,9 +96,13 @@ class XlsxReader(HeaderTableReader):
         self._spool = spooled(self._raw)
         try:
             with zipfile.ZipFile(self._spool) as archive:
-                size = sum(member.file_size for member in archive.infolist())
-            if size > _MEGABYTES * 1024 * 1024:
-                raise FileRefusedError(f"the workbook is larger than {_MEGABYTES} MB inside")
+                sizes = {member.filename: member.file_size for member in archive.infolist()}
+            held = sum(size for name, size in sizes.items() if not name.startswith("xl/worksheets/"))
+            for megabytes, size in ((_MEGABYTES, sum(sizes.values())), (_HELD_MEGABYTES, held)):
+                if size > megabytes * 1024 * 1024:
+                    raise FileRefusedError(
+                        f"the workbook has {size} bytes inside where {megabytes} MB can be read"
+                    )
             self._book = openpyxl.load_workbook(self._spool, read_only=True, data_only=True, keep_links=False)
             sheets = self._book.worksheets
             if self._layout.sheet is not None:

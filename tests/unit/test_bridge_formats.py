@@ -16,7 +16,7 @@ import pytest
 from sftp_bridge.banks import Bank, load_bank
 from sftp_bridge.endings import TAIL, ends_whole
 from sftp_bridge.errors import BankConfigError, FileRefusedError
-from sftp_bridge.readers import xlsx
+from sftp_bridge.readers import camt053, xlsx
 from sftp_bridge.readers.text import Lines
 from sftp_bridge.statements import Statement
 
@@ -294,3 +294,52 @@ def decoded(encoding: str, content: bytes) -> str:
         return error.reason
     finally:
         lines.close()
+
+
+def test_an_older_camt_and_an_entry_of_several_transactions() -> None:
+    text = GOLDEN["camt053"].decode().replace("camt.053.001.08", "camt.053.001.02")
+    for status in ("BOOK", "PDNG"):
+        text = text.replace(f"<Sts><Cd>{status}</Cd></Sts>", f"<Sts>{status}</Sts>")
+    single = text[text.index("<TxDtls>") : text.index("</TxDtls>") + len("</TxDtls>")]
+    alone, _ = read("camt053", text.encode())
+    several, _ = read("camt053", text.replace(single, single + single).encode())
+    # Of several transactions in one credit none gives the whole its reference.
+    assert [one.utr for one in alone] == ["ISOBN26010600001", None]
+    assert [one.utr for one in several] == [None, None]
+    assert [one.amount for one in several] == [one.amount for one in alone]
+
+
+def test_an_entry_without_end_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(camt053, "_ENTRY_BYTES", 100_000)
+    long = replaced("SMS CHARGES", "x" * 200_000)
+    assert "more than 100000 bytes" in refused("camt053", long(GOLDEN["camt053"])).reason
+
+
+def test_a_workbook_with_too_much_to_hold_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xlsx, "_HELD_MEGABYTES", 0)
+    assert "where 0 MB can be read" in refused("xlsx", GOLDEN["xlsx"]).reason
+
+
+def test_an_mt940_without_envelope_and_with_an_open_end() -> None:
+    lines = GOLDEN["mt940"].decode().replace("-}", "-").splitlines(keepends=True)
+    bare = "".join(line for line in lines if not line.startswith("{"))
+    assert [one.line_no for one in read("mt940", bare.encode())[0]] == [5, 16]
+    first = bare[: bare.index(":20:", 5)]
+    assert "last part of a statement is missing" in refused("mt940", first.encode()).reason
+
+
+@pytest.mark.parametrize("funds", ["", "0", "Z", "S,1,2,3", "V,260106,1130", "D,2,0,100,1,200"])
+def test_every_type_of_funds_is_stepped_over(funds: str) -> None:
+    change = replaced("16,698,1770,Z,,", f"16,698,1770,{funds},,")
+    movements, _ = read("bai2", change(GOLDEN["bai2"]))
+    assert [one.narration for one in movements] == [
+        "NEFT RAZORPAY/PAYMENTS SECOND LINE",
+        "SMS CHARGES",
+    ]
+
+
+def test_the_descriptions_show_everything_that_can_be_declared() -> None:
+    assert [step.how for step in BANKS["camt053"].files.unpack] == ["pgp", "zip"]
+    assert BANKS["fixed_width"].format_on(date(2024, 3, 31)) is None
+    movements, _ = read("xlsx", GOLDEN["xlsx"])
+    assert len({one.place for one in movements}) == 3
