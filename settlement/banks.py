@@ -59,13 +59,13 @@ def file_id(name: str, business_date: date, cutoff: str) -> str:
     return f"{bank(name)}|{business_date.isoformat()}|{_known(name, cutoff)}"
 
 
-def record_id(file: str, line_no: int, utr: str | None) -> str:
-    """A line's key on bank.records.
+def record_id(file: str, line: int | str, utr: str | None) -> str:
+    """A line's key on bank.records: its number in the file, or what else makes it one.
 
     It holds the UTR the line is matched by: a line whose UTR is corrected is a new record and a delete of
     the old, so both settlements hear of it.
     """
-    return f"{file}|{line_no}|{utr or ''}"
+    return f"{file}|{line}|{utr or ''}"
 
 
 def _known(name: str, cutoff: str) -> str:

@@ -23,7 +23,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sftp_bridge.errors import ArchiveUnavailableError
-from sftp_bridge.layout import Movement
+from sftp_bridge.movements import Movement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -150,7 +150,7 @@ class Archive:
             kept.seek(0)
             with gzip.open(cast("BinaryIO", kept), "rb") as lines:
                 for line in lines:
-                    yield _movement(orjson.loads(line))
+                    yield movement_of(orjson.loads(line))
 
     def check(self) -> None:
         """Does the bucket answer?"""
@@ -192,6 +192,7 @@ class PublishedLines:
                     str(movement.amount),
                     movement.value_date,
                     movement.narration,
+                    movement.identity,
                 ],
                 option=orjson.OPT_APPEND_NEWLINE,
             )
@@ -228,8 +229,10 @@ class _Unclosed:
         """Not yet."""
 
 
-def _movement(row: list[Any]) -> Movement:
-    line_no, utr, utr_raw, settlement_ref, direction, amount, value_date, narration = row
+def movement_of(row: list[Any]) -> Movement:
+    """The movement that was written down so."""
+    # What was published before lines had an identity ends with the narration.
+    line_no, utr, utr_raw, settlement_ref, direction, amount, value_date, narration, *identity = row
     return Movement(
         line_no,
         utr,
@@ -239,4 +242,5 @@ def _movement(row: list[Any]) -> Movement:
         Decimal(amount),
         date.fromisoformat(value_date),
         narration,
+        identity[0] if identity else None,
     )

@@ -1,4 +1,4 @@
-"""A bank's description: where its files are, how they are named and laid out, when they are due.
+"""A bank's description: where its files are, how they are named and packed, when they are due.
 
 One bank is one YAML file under `banks/`; adding a bank is adding a file.
 """
@@ -8,23 +8,21 @@ from __future__ import annotations
 import re
 from datetime import date, datetime, time, timedelta
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from sftp_bridge.errors import BankConfigError, BankUnknownError
+from sftp_bridge.formats import AnyFormat, Part, regular
 
 BANKS_DIR = Path(__file__).parent / "banks"
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Sftp(_Part):
+class Sftp(Part):
     """How to reach the bank's server and know it again."""
 
     host: str
@@ -35,20 +33,52 @@ class Sftp(_Part):
     local_port_offset: int = Field(default=0, ge=0, le=50)
 
 
-class Folders(_Part):
+class Folders(Part):
     """Absolute remote folders."""
 
     outbox: str = Field(pattern=r"^/")
     processed: str = Field(pattern=r"^/")
 
 
-class Files(_Part):
-    """Which names are business files, and when one is due."""
+class Gzip(Part):
+    """Compressed with gzip."""
+
+    how: Literal["gzip"]
+
+
+class Zip(Part):
+    """The one file of a zip archive, with a name that fits."""
+
+    how: Literal["zip"]
+    # A name, not a path.
+    member: str = r"[^/\\]+"
+
+    @field_validator("member")
+    @classmethod
+    def _compiles(cls, pattern: str) -> str:
+        return regular(pattern)
+
+
+class Pgp(Part):
+    """Encrypted to a key of ours; key and passphrase are files in SETTLE_BRIDGE_KEYS_DIR."""
+
+    how: Literal["pgp"]
+    key: str = Field(pattern=r"^[\w.-]+$")
+    passphrase: str | None = Field(default=None, pattern=r"^[\w.-]+$")
+
+
+class Files(Part):
+    """Which names are business files, how they are packed, and when one is due."""
 
     name: str
     time_zone: str
     cutoffs: tuple[str, ...] = Field(min_length=1)
     grace_minutes: int = Field(ge=0, le=24 * 60)
+    # Layers from the outside in.
+    unpack: tuple[Annotated[Gzip | Zip | Pgp, Field(discriminator="how")], ...] = ()
+    # Megabytes that may come out of one layer. Banks' largest files have 800; a few kilobytes of a hostile
+    # archive would otherwise fill the disk.
+    unpacked_limit_mb: int = Field(default=4096, ge=1)
 
     @field_validator("time_zone")
     @classmethod
@@ -77,21 +107,21 @@ class Files(_Part):
         return self
 
 
-class Rename(_Part):
+class Rename(Part):
     """Uploaded under another name, renamed when whole."""
 
     how: Literal["rename"]
     suffix: str = Field(pattern=r"^\.")
 
 
-class Marker(_Part):
+class Marker(Part):
     """A second file says that the first is whole."""
 
     how: Literal["marker"]
     suffix: str = Field(pattern=r"^\.")
 
 
-class Stable(_Part):
+class Stable(Part):
     """No sign: nothing changes over some listings and seconds, and the trailer stands at the end."""
 
     how: Literal["stable"]
@@ -100,110 +130,7 @@ class Stable(_Part):
     patience_seconds: float = Field(ge=0)
 
 
-class DateColumn(_Part):
-    """A column of dates and the formats it may have, first that fits."""
-
-    column: str
-    formats: tuple[str, ...] = Field(min_length=1)
-
-
-class SignColumn(_Part):
-    """One amount column, another says credit or debit."""
-
-    how: Literal["sign_column"]
-    column: str
-    sign_column: str
-    credit: str
-    debit: str
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.column, self.sign_column)
-
-
-class TwoColumns(_Part):
-    """Credits and debits stand in columns of their own; exactly one of the two is filled."""
-
-    how: Literal["two_columns"]
-    credit_column: str
-    debit_column: str
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.credit_column, self.debit_column)
-
-
-class Extract(_Part):
-    """Named groups taken out of a column; a text that does not match simply has none."""
-
-    column: str
-    pattern: str
-
-    @field_validator("pattern")
-    @classmethod
-    def _compiles(cls, pattern: str) -> str:
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            raise ValueError(f"not a regular expression: {error}") from error
-        return pattern
-
-    @cached_property
-    def regex(self) -> re.Pattern[str]:
-        return re.compile(self.pattern)
-
-
-class Skip(Extract):
-    """Rows that are no movements."""
-
-    pattern: str = Field(alias="matches")
-
-
-class Trailer(_Part):
-    """The last row: its first cell, and where count and totals stand."""
-
-    first: str
-    count: int = Field(ge=1)
-    credit_total: int = Field(ge=1)
-    debit_total: int = Field(ge=1)
-
-
-class Delimited(_Part):
-    """A delimited text file, column by column."""
-
-    kind: Literal["delimited"]
-    encoding: str = "utf-8"
-    delimiter: str = Field(default=",", min_length=1, max_length=1)
-    header: tuple[str, ...] = Field(min_length=2)
-    header_within_lines: int = Field(default=1, ge=1, le=100)
-    currency: str = Field(pattern=r"^[A-Z]{3}$")
-    value_date: DateColumn
-    value_date_within_days: int = Field(ge=1)
-    amount: Annotated[SignColumn | TwoColumns, Field(discriminator="how")]
-    decimal: Literal[".", ","] = "."
-    thousands: Literal[",", ".", " ", "'", ""] = ","
-    narration: str
-    reference: Extract
-    settlement_ref: Extract | None = None
-    skip: tuple[Skip, ...] = ()
-    trailer: Trailer | None = None
-
-    @model_validator(mode="after")
-    def _columns_exist(self) -> Self:
-        named = [self.value_date.column, *self.amount.columns, self.narration, self.reference.column]
-        named += [self.settlement_ref.column] if self.settlement_ref else []
-        named += [skip.column for skip in self.skip]
-        for column in named:
-            if column not in self.header:
-                raise ValueError(f"{column!r} is not a column of the header")
-        if len(set(self.header)) != len(self.header):
-            raise ValueError("a column stands in the header twice")
-        if self.decimal == self.thousands:
-            raise ValueError("decimal and thousands signs are the same")
-        return self
-
-
-class Bank(_Part):
+class Bank(Part):
     """One bank's description, as its YAML file has it."""
 
     bank: str = Field(pattern=r"^[A-Z][A-Z0-9]*$")
@@ -211,7 +138,27 @@ class Bank(_Part):
     folders: Folders
     files: Files
     complete: Annotated[Rename | Marker | Stable, Field(discriminator="how")]
-    format: Delimited
+    # What is inside: one format, or several, each from a business date on.
+    format: AnyFormat | None = None
+    formats: tuple[AnyFormat, ...] = ()
+
+    @model_validator(mode="after")
+    def _formats_are_dated(self) -> Self:
+        if (self.format is None) != bool(self.formats):
+            raise ValueError("either format or formats must be given")
+        if self.format is not None and self.format.since is not None:
+            raise ValueError("format has no from; put it under formats")
+        dates = [one.since for one in self.formats]
+        if None in dates or any(a >= b for a, b in pairwise(one for one in dates if one)):
+            raise ValueError("every one of formats has a from, and they ascend")
+        return self
+
+    def format_on(self, business_date: date) -> AnyFormat | None:
+        """The format of that day's files, of old ones too; None from before the first."""
+        if self.format is not None:
+            return self.format
+        fitting = [one for one in self.formats if one.since is not None and one.since <= business_date]
+        return fitting[-1] if fitting else None
 
     @property
     def slug(self) -> str:

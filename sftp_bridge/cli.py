@@ -25,6 +25,7 @@ from sftp_bridge.remote import Remote, pinned_fingerprint
 from sftp_bridge.revisions import State
 from sftp_bridge.screen import brief, place, printable, say_json, show_facts, show_rows, working
 from sftp_bridge.settings import BridgeSettings, load_settings
+from sftp_bridge.unpack import keys_wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -113,12 +114,14 @@ def check(names: tuple[str, ...], as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-_CHECKED = ("server", "outbox", "processed", "archive", "ledger")
+_CHECKED = ("server", "keys", "outbox", "processed", "archive", "ledger")
 
 
 async def _check(bank: Bank, settings: BridgeSettings) -> dict[str, Any]:
     remote = Remote(bank, settings)
     row: dict[str, Any] = {"bank": bank.bank, "address": remote.address, "pinned": "", "server": "ok"}
+    missing = [name for name in keys_wanted(bank.files) if not (settings.keys_dir / name).is_file()]
+    row["keys"] = f"missing in {settings.keys_dir}: {', '.join(missing)}" if missing else "ok"
     try:
         row["pinned"] = pinned_fingerprint(settings.keys_dir / bank.sftp.host_key)
         wrong = await remote.check_folders()

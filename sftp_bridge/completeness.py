@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sftp_bridge.banks import Marker, Stable
+from sftp_bridge.endings import has_ending
 from sftp_bridge.names import BusinessFile, read_name
 
 if TYPE_CHECKING:
@@ -13,9 +14,6 @@ if TYPE_CHECKING:
 
     from sftp_bridge.banks import Bank
     from sftp_bridge.remote import Listed
-
-# Bytes at a file's end in which the last row must stand; rows have a few hundred.
-TAIL = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +23,8 @@ class Candidate:
     file: Listed
     business: BusinessFile
     marker: str | None = None
-    # Whole only if the trailer also stands at its end; asked of the server by who holds the connection.
-    wants_trailer: bool = False
+    # Whole only if its end also shows it; asked of the server by who holds the connection.
+    wants_ending: bool = False
 
 
 @dataclass(slots=True)
@@ -70,11 +68,11 @@ class Outbox:
             if one in finished:
                 candidates.append(Candidate(one, business, marker if has_marker else None))
             elif isinstance(how, Stable):
-                state = self._stable(how, one, now)
+                state = self._stable(how, one, business, now)
                 if state is None:
                     waiting.append(one.name)
                 else:
-                    candidates.append(Candidate(one, business, wants_trailer=state))
+                    candidates.append(Candidate(one, business, wants_ending=state))
             elif marker is not None and not has_marker:
                 waiting.append(one.name)
             else:
@@ -84,8 +82,8 @@ class Outbox:
         self.unrecognised, self.waiting = tuple(unrecognised), tuple(waiting)
         return candidates
 
-    def _stable(self, how: Stable, one: Listed, now: float) -> bool | None:
-        """None: still waiting. True: quiet, if the trailer is there. False: patience is over, take it."""
+    def _stable(self, how: Stable, one: Listed, business: BusinessFile, now: float) -> bool | None:
+        """None: still waiting. True: quiet, if its ending is there. False: patience is over, take it."""
         seen = self._seen.get(one.name)
         if seen is None or seen.file != one:
             self._seen[one.name] = _Seen(one, now)
@@ -94,7 +92,11 @@ class Outbox:
         quiet = now - seen.since
         if seen.listings < how.listings or quiet < how.quiet_seconds:
             return None
-        return self.bank.format.trailer is not None and quiet < how.patience_seconds
+        return self._has_ending(business) and quiet < how.patience_seconds
+
+    def _has_ending(self, business: BusinessFile) -> bool:
+        layout = self.bank.format_on(business.business_date)
+        return layout is not None and has_ending(layout)
 
     def _belongs(self, name: str) -> bool:
         """Part files and markers of business files: expected, and no files of their own."""
@@ -102,15 +104,3 @@ class Outbox:
         if isinstance(how, Stable) or not name.endswith(how.suffix):
             return False
         return read_name(self.bank, name.removesuffix(how.suffix)) is not None
-
-
-def ends_with_trailer(bank: Bank, tail: bytes) -> bool:
-    """Does the file's end hold a whole trailer row?"""
-    trailer = bank.format.trailer
-    if trailer is None:
-        return True
-    text = tail.decode(bank.format.encoding, errors="replace")
-    last = text.rstrip("\r\n").replace("\r", "\n").rsplit("\n", 1)[-1]
-    cells = last.split(bank.format.delimiter)
-    whole = text.endswith(("\n", "\r"))
-    return whole and cells[0].strip().strip('"') == trailer.first

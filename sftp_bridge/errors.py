@@ -67,7 +67,10 @@ class AccessRefusedError(BridgeTerminalError):
 
 
 class FileRefusedError(BridgeTerminalError):
-    """Raised by `layout` and `names`; `ingest` quarantines the file and goes on with its neighbours."""
+    """Raised by `unpack`, `readers` and `statements`.
+
+    `ingest` catches it, quarantines the file and goes on with its neighbours.
+    """
 
     def __init__(
         self, reason: str, *, line: int | None = None, column: str | None = None, excerpt: str = ""

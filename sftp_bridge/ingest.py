@@ -14,7 +14,8 @@ from bus.errors import BusError, RecordRefusedError
 from settlement.masking import mask_text
 from sftp_bridge import crash_points
 from sftp_bridge.archive import Archive, Spool
-from sftp_bridge.completeness import TAIL, Candidate, Outbox, ends_with_trailer
+from sftp_bridge.completeness import Candidate, Outbox
+from sftp_bridge.endings import TAIL, ends_whole
 from sftp_bridge.errors import (
     AccessRefusedError,
     BridgeError,
@@ -23,17 +24,20 @@ from sftp_bridge.errors import (
     RemoteUnavailableError,
 )
 from sftp_bridge.expectations import RECEIVED, word
-from sftp_bridge.layout import Statement
 from sftp_bridge.ledger import FileRow, Ledger
 from sftp_bridge.publish import Publisher
 from sftp_bridge.remote import Listed, Remote
 from sftp_bridge.revisions import State
+from sftp_bridge.statements import Statement
+from sftp_bridge.unpack import tail_of, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import date
 
     from sftp_bridge.banks import Bank
     from sftp_bridge.business_time import BusinessTime
+    from sftp_bridge.formats import AnyFormat
     from sftp_bridge.settings import BridgeSettings
 
 log = logging.getLogger("bridge")
@@ -101,6 +105,7 @@ class BankFiles:
         self._ledger = Ledger(settings.dsn.get_secret_value())
         self._archive = Archive(settings)
         self._publisher = Publisher(bank.bank, settings)
+        self._keys_dir = settings.keys_dir
         # This bank's own thread for everything that blocks: a slow store holds up one bank, and the
         # connection and the producer are never used by two threads.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=bank.slug)
@@ -158,7 +163,9 @@ class BankFiles:
                 return
             if self._let_be.get(candidate.file, 0) > self.counts.polls:
                 continue
-            if candidate.wants_trailer and not await self._has_trailer(candidate.file):
+            if candidate.wants_ending and not await self._has_ending(
+                candidate.file, candidate.business.business_date
+            ):
                 continue
             crash_points.reached("complete")
             try:
@@ -233,7 +240,7 @@ class BankFiles:
             return
         received = word(self.bank, row.business_date, row.cutoff, RECEIVED, self._time.now())
         published = None if fresh else self._publisher.already(row)
-        claim = None
+        claim = note = None
         if published is None:
             raw = spool or self._archive.fetch_raw(row.raw_key)
             lines_key = self._archive.published_key(
@@ -242,17 +249,18 @@ class BankFiles:
             before = self._ledger.published_before(row.file_id, row.revision)
             self._ledger.announce(row.seq, lines_key)
             # 5.
-            statement = Statement(raw.rewound(), self.bank.format, row.business_date)
             try:
-                # 6.
-                published = self._publisher.publish(
-                    row,
-                    statement,
-                    [self._archive.published(key, required=is_out) for key, is_out in before],
-                    self._archive,
-                    lines_key,
-                    received,
-                )
+                with unpacked(raw.rewound(), self.bank.files, self._keys_dir) as inside:
+                    statement = Statement(inside, self._format(row.business_date), row.business_date)
+                    # 6.
+                    published = self._publisher.publish(
+                        row,
+                        statement,
+                        [self._archive.published(key, required=is_out) for key, is_out in before],
+                        self._archive,
+                        lines_key,
+                        received,
+                    )
             except FileRefusedError as refused:
                 self._quarantine(row, refused)
                 return
@@ -262,16 +270,14 @@ class BankFiles:
             finally:
                 if spool is None:
                     raw.close()
-            claim = statement.claim
-            if statement.new_columns:
-                log.warning(
-                    "%s: columns nobody described: %s", row.remote_name, ", ".join(statement.new_columns)
-                )
+            claim, note = statement.claim, statement.note
+            if note:
+                log.warning("%s: %s", row.remote_name, note)
         else:
             log.info("%s: was published by a process that died before saying so", row.remote_name)
         crash_points.reached("published")
         # 7.
-        self._ledger.loaded(row, published.totals, claim, published.retracted, received)
+        self._ledger.loaded(row, published.totals, claim, note, published.retracted, received)
         crash_points.reached("loaded")
         self.counts.file(State.LOADED)
         self.counts.records += published.totals.count
@@ -313,13 +319,35 @@ class BankFiles:
                 await self._blocking(self._ledger.remote_done, row.seq)
         return done
 
-    async def _has_trailer(self, file: Listed) -> bool:
+    async def _has_ending(self, file: Listed, business_date: date) -> bool:
+        """At the file's own end; of a packed one the whole must be read to see the end of what is inside."""
+        layout = self.bank.format_on(business_date)
+        if layout is None:
+            return True
         try:
-            tail = await self.remote.tail(file, TAIL)
-        except RemoteUnavailableError as error:
+            if not self.bank.files.unpack:
+                return ends_whole(layout, await self.remote.tail(file, TAIL))
+            spool = Spool()
+            try:
+                await self.remote.read(file, spool.take)
+                tail = await self._blocking(self._tail_inside, spool)
+            finally:
+                spool.close()
+        except (RemoteUnavailableError, FileChangedError, FileRefusedError) as error:
             log.info("%s", error)
             return False
-        return ends_with_trailer(self.bank, tail)
+        return ends_whole(layout, tail)
+
+    def _format(self, business_date: date) -> AnyFormat:
+        layout = self.bank.format_on(business_date)
+        if layout is None:
+            first = self.bank.formats[0].since
+            raise FileRefusedError(f"a file of {business_date}; the first format described is from {first}")
+        return layout
+
+    def _tail_inside(self, spool: Spool) -> bytes:
+        with unpacked(spool.rewound(), self.bank.files, self._keys_dir) as inside:
+            return tail_of(inside, TAIL)
 
     async def _blocking(self, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, partial(call, *args, **kwargs))

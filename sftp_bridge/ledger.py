@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from sftp_bridge.expectations import Expectation
-    from sftp_bridge.layout import Claim, Totals
+    from sftp_bridge.movements import Claim, Totals
     from sftp_bridge.names import BusinessFile
     from sftp_bridge.remote import Listed
 
@@ -63,6 +63,7 @@ class FileRow:
     debit_count: int | None
     debit_total: Decimal | None
     retracted_count: int | None
+    note: str | None
     reason: str | None
     reason_line: int | None
     reason_column: str | None
@@ -166,6 +167,7 @@ class Ledger(Database):
         row: FileRow,
         totals: Totals,
         claim: Claim | None,
+        note: str | None,
         retracted: int | None,
         expectation: Expectation,
     ) -> None:
@@ -174,7 +176,7 @@ class Ledger(Database):
             connection.execute(
                 "UPDATE bank_files SET state = 'LOADED', record_count = %s, credit_count = %s,"
                 " credit_total = %s, debit_count = %s, debit_total = %s, claimed_count = %s,"
-                " claimed_credit = %s, claimed_debit = %s, retracted_count = %s, reason = NULL,"
+                " claimed_credit = %s, claimed_debit = %s, retracted_count = %s, note = %s, reason = NULL,"
                 " reason_line = NULL, reason_column = NULL, finished_at = now()"
                 " WHERE seq = %s",
                 (
@@ -187,6 +189,7 @@ class Ledger(Database):
                     claim.credit_total if claim else None,
                     claim.debit_total if claim else None,
                     retracted,
+                    note,
                     row.seq,
                 ),
             )

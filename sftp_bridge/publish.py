@@ -16,7 +16,7 @@ from settlement.masking import mask_text
 from settlement.versions import bank_version
 from sftp_bridge import crash_points
 from sftp_bridge.archive import PublishedLines
-from sftp_bridge.layout import Totals
+from sftp_bridge.movements import Totals
 from sftp_bridge.revisions import changes
 
 if TYPE_CHECKING:
@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from sftp_bridge.archive import Archive
     from sftp_bridge.errors import FileRefusedError
     from sftp_bridge.expectations import Expectation
-    from sftp_bridge.layout import Movement, Statement
     from sftp_bridge.ledger import FileRow
+    from sftp_bridge.movements import Movement
     from sftp_bridge.settings import BridgeSettings
+    from sftp_bridge.statements import Statement
 
 log = logging.getLogger("bridge")
 
@@ -74,7 +75,7 @@ class Publisher:
         records, currency = self._topic(RECORDS), statement.layout.currency
         try:
             with self._open().transaction() as transaction:
-                for op, movement in changes(before, statement):
+                for op, movement in changes(before, statement, by_identity=bool(statement.layout.identity)):
                     record = _record(row, movement, currency, version, op)
                     transaction.send(records, str(record["record_id"]), record)
                     if op == "u":
@@ -153,7 +154,7 @@ class Publisher:
 
 def _record(row: FileRow, movement: Movement, currency: str, version: int, op: str) -> dict[str, Any]:
     return {
-        "record_id": record_id(row.file_id, movement.line_no, movement.utr),
+        "record_id": record_id(row.file_id, movement.place, movement.utr),
         "bank": row.bank,
         "file_id": row.file_id,
         "file_name": row.remote_name,

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import heapq
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from sftp_bridge.layout import Movement
+    from sftp_bridge.movements import Movement
 
 
 class State(StrEnum):
@@ -78,21 +80,43 @@ def judge(
 
 
 def changes(
-    before: Iterable[Iterable[Movement]], now: Iterable[Movement]
+    before: Iterable[Iterable[Movement]], now: Iterable[Movement], *, by_identity: bool = False
 ) -> Iterator[tuple[Literal["u", "d"], Movement]]:
     """What to publish: every movement of `now`, and a delete for each earlier one that no longer stands.
 
-    A movement stands when `now` has its line with its UTR. Everything is ordered by line, so one of each
-    is held at a time, whatever the size of the files.
+    A movement stands when `now` has its line with its UTR. By number, everything is ordered by line, so one
+    of each is held at a time, whatever the size of the files. By identity a line may stand anywhere, so a
+    digest of every key is held.
     """
+    if by_identity:
+        yield from _changes_anywhere(before, now)
+        return
     earlier = heapq.merge(*before, key=lambda movement: movement.line_no)
     old = next(earlier, None)
     for movement in now:
         while old is not None and old.line_no <= movement.line_no:
-            if (old.line_no, old.utr) != (movement.line_no, movement.utr):
+            if (old.place, old.utr) != (movement.place, movement.utr):
                 yield "d", old
             old = next(earlier, None)
         yield "u", movement
     while old is not None:
         yield "d", old
         old = next(earlier, None)
+
+
+def _changes_anywhere(
+    before: Iterable[Iterable[Movement]], now: Iterable[Movement]
+) -> Iterator[tuple[Literal["u", "d"], Movement]]:
+    done: set[bytes] = set()
+    for movement in now:
+        done.add(_key(movement))
+        yield "u", movement
+    for old in chain.from_iterable(before):
+        key = _key(old)
+        if key not in done:
+            done.add(key)
+            yield "d", old
+
+
+def _key(movement: Movement) -> bytes:
+    return hashlib.blake2b(f"{movement.place}|{movement.utr or ''}".encode(), digest_size=16).digest()

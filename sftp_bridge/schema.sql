@@ -29,6 +29,7 @@ CREATE TABLE IF NOT EXISTS bank_files (
     debit_count      integer,
     debit_total      numeric(18, 2),
     retracted_count  integer,
+    note             text,                 -- accepted, and worth somebody's look, such as a column nobody described
     reason           text,
     reason_line      integer,
     reason_column    text,
@@ -37,6 +38,8 @@ CREATE TABLE IF NOT EXISTS bank_files (
     finished_at      timestamptz,
     remote_done_at   timestamptz -- when the remote file was moved away; the last thing that happens
 );
+
+ALTER TABLE bank_files ADD COLUMN IF NOT EXISTS note text;
 
 -- The same bytes of one business file are registered once, whoever races.
 CREATE UNIQUE INDEX IF NOT EXISTS bank_files_bytes ON bank_files (file_id, sha256) WHERE state <> 'DUPLICATE';

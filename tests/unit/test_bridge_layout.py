@@ -5,12 +5,19 @@ from __future__ import annotations
 import io
 from datetime import date
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import pytest
+from pydantic import ValidationError
 
 from sftp_bridge.banks import Bank, load_banks
 from sftp_bridge.errors import FileRefusedError
-from sftp_bridge.layout import LINE_LIMIT, Movement, Statement
+from sftp_bridge.movements import Movement
+from sftp_bridge.readers.text import LINE_LIMIT
+from sftp_bridge.statements import Statement
+
+if TYPE_CHECKING:
+    from sftp_bridge.formats import AnyFormat
 
 BANKS = load_banks()
 DAY = date(2026, 1, 6)
@@ -26,10 +33,16 @@ ICICI = (
 )
 
 
+def layout_of(bank: Bank) -> AnyFormat:
+    layout = bank.format_on(DAY)
+    assert layout is not None
+    return layout
+
+
 def read(bank: Bank | str, text: str | bytes) -> tuple[list[Movement], Statement]:
     described = BANKS[bank] if isinstance(bank, str) else bank
     raw = io.BytesIO(text.encode() if isinstance(text, str) else text)
-    statement = Statement(raw, described.format, DAY)
+    statement = Statement(raw, layout_of(described), DAY)
     return list(statement), statement
 
 
@@ -188,7 +201,7 @@ def test_the_trailer_must_agree(trailer: str, says: str) -> None:
         (b"", "empty"),
         (b"\r\n\r\n", "empty"),
         (AXIS.replace("Value Date", "Valuta").encode(), "expected"),
-        (AXIS.encode("utf-16"), "UTF-16"),
+        (AXIS.encode("utf-16"), "utf-16"),
         (AXIS.encode() + b"1,06/01/2026,06/01/2026,caf\xe9,1.00,CR,1.00,,\n", "not utf-8"),
         (AXIS.encode() + b"1,06/01/2026,06/01/2026,a\0b,1.00,CR,1.00,,\n", "NUL"),
         (AXIS.encode() + b'1,06/01/2026,06/01/2026,"open,1.00,CR,1.00,,\n', "not well-formed"),
@@ -231,7 +244,7 @@ def test_a_refusal_does_not_repeat_card_numbers() -> None:
 
 
 def test_decimal_comma_by_declaration() -> None:
-    layout = BANKS["AXIS"].format.model_copy(update={"decimal": ",", "thousands": "."})
+    layout = layout_of(BANKS["AXIS"]).model_copy(update={"decimal": ",", "thousands": "."})
     german = BANKS["AXIS"].model_copy(update={"format": layout})
     ((credit,), _) = read(german, AXIS + axis('"1.234,56"') + 'TRAILER,1,"1.234,56","0,00"\n')
     assert credit.amount == Decimal("1234.56")
@@ -261,8 +274,126 @@ def test_memory_does_not_grow_with_the_file() -> None:
 
     endless = Endless()
     raw: io.BufferedReader[Endless] = io.BufferedReader(endless, 512)  # type: ignore[type-var]
-    movements = iter(Statement(raw, BANKS["AXIS"].format, DAY))
+    movements = iter(Statement(raw, layout_of(BANKS["AXIS"]), DAY))
     for _ in range(1000):
         next(movements)
     # Read ahead is a buffer's worth, not the file.
     assert endless.given < 1300
+
+
+def test_a_renamed_column_is_told_with_what_was_expected_and_what_was_found() -> None:
+    error = refused("HDFC", HDFC.replace("Deposit Amt.", "Credit Amount"))
+    assert error.column == "Deposit Amt."
+    assert "missing ['Deposit Amt.'], unknown ['Credit Amount']" in error.reason
+    assert "expected ['Date', 'Narration'" in error.reason
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "says"),
+    [
+        ("06/01/26,X,,46028,,1.00,1.00", "Value Dt", "'46028' is no date of the form %d/%m/%y or %d/%m/%Y"),
+        ("06/01/26,X,,06/01/26,,CR,1.00", "Deposit Amt.", "'CR' is not an amount"),
+    ],
+)
+def test_a_retyped_column_is_told_with_what_was_expected_and_what_was_found(
+    row: str, column: str, says: str
+) -> None:
+    error = refused("HDFC", f"{HDFC}{row}\n")
+    assert (error.column, says in error.reason) == (column, True)
+
+
+def test_what_nobody_described_is_noted() -> None:
+    _, statement = read("HDFC", HDFC.replace("\n", ",Channel\n") + "TRAILER,0,0.00,0.00\n")
+    assert statement.note == "columns nobody described: Channel"
+
+
+def dated(*formats: dict[str, object]) -> Bank:
+    described = BANKS["HDFC"].model_dump(by_alias=True, exclude_none=True)
+    described["formats"] = formats
+    del described["format"]
+    return Bank.model_validate(described)
+
+
+def test_an_old_file_is_read_by_the_format_of_its_day() -> None:
+    now = layout_of(BANKS["HDFC"]).model_dump(by_alias=True, exclude_none=True)
+    old = now | {"from": "2024-04-01", "delimiter": "~"}
+    bank = dated(old, now | {"from": "2026-01-06"})
+    days = [date(2024, 3, 31), date(2024, 4, 1), date(2026, 1, 5), DAY, date(2027, 1, 1)]
+    found = [bank.format_on(day) for day in days]
+    assert [one and one.since for one in found] == [
+        None,
+        date(2024, 4, 1),
+        date(2024, 4, 1),
+        DAY,
+        DAY,
+    ]
+    before = bank.format_on(date(2026, 1, 5))
+    assert before is not None
+    text = (HDFC + "05/01/26,X,,05/01/26,,1.00,1.00\nTRAILER,1,1.00,0.00\n").replace(",", "~")
+    assert len(list(Statement(io.BytesIO(text.encode()), before, date(2026, 1, 5)))) == 1
+    assert "missing" in refused(bank, text).reason
+
+
+@pytest.mark.parametrize(
+    ("dates", "says"),
+    [
+        ([None], "every one of formats has a from"),
+        (["2026-01-06", "2024-04-01"], "they ascend"),
+        (["2026-01-06", "2026-01-06"], "they ascend"),
+        ([], "either format or formats"),
+    ],
+)
+def test_formats_that_do_not_follow_each_other_are_named(dates: list[str | None], says: str) -> None:
+    now = layout_of(BANKS["HDFC"]).model_dump(by_alias=True, exclude_none=True)
+    with pytest.raises(ValidationError, match=says):
+        dated(*(now | ({"from": one} if one else {}) for one in dates))
+
+
+def icici(*rows: tuple[str, str, str], trailer: str) -> str:
+    """Rows of serial number, UTR and amount."""
+    lines = [f"{at},06/01/2026,06/01/2026,,NEFT/{utr}/PAYTM/P_1,,{amount},\n" for at, utr, amount in rows]
+    return ICICI + "".join(lines) + f"TRAILER,{trailer},0.00\n"
+
+
+def by_identity(*columns: str) -> Bank:
+    layout = layout_of(BANKS["ICICI"]).model_copy(update={"identity": columns})
+    return BANKS["ICICI"].model_copy(update={"format": layout})
+
+
+UTR_A, UTR_B = "ICICN26010600001", "ICICN26010600002"
+
+
+def test_a_repeated_line_is_two_lines() -> None:
+    movements, statement = read("ICICI", icici(("1", UTR_A, "5.00"), ("1", UTR_A, "5.00"), trailer="2,10.00"))
+    assert [(one.place, one.amount) for one in movements] == [(2, Decimal("5.00")), (3, Decimal("5.00"))]
+    assert statement.note is None
+
+
+def test_a_repeated_line_is_one_where_the_bank_says_what_makes_it_one() -> None:
+    text = icici(("1", UTR_A, "5.00"), ("2", UTR_B, "5.00"), ("1", UTR_A, "5.00"), trailer="3,15.00")
+    movements, statement = read(by_identity("S No.", "Transaction Remarks"), text)
+    assert [one.line_no for one in movements] == [2, 3]
+    assert (statement.totals.count, statement.totals.credit_total) == (2, Decimal("10.00"))
+    assert statement.note == "1 lines repeat others and count once"
+    assert statement.claim is not None
+    assert statement.claim.count == 3
+
+
+def test_an_identity_does_not_depend_on_the_place_nor_show_what_is_in_it() -> None:
+    bank = by_identity("Transaction Remarks")
+    first, _ = read(bank, icici(("1", UTR_A, "5.00"), trailer="1,5.00"))
+    later, _ = read(bank, icici(("1", UTR_B, "7.00"), ("2", UTR_A, "6.00"), trailer="2,13.00"))
+    assert first[0].place == later[1].place != later[0].place
+    assert UTR_A not in str(first[0].place)
+
+
+def test_two_lines_of_one_identity_that_differ_refuse_the_file() -> None:
+    text = icici(("1", UTR_A, "5.00"), ("1", UTR_A, "6.00"), trailer="2,11.00")
+    error = refused(by_identity("S No."), text)
+    assert (error.line, "says something else" in error.reason) == (3, True)
+
+
+def test_a_line_without_what_makes_it_one_refuses_the_file() -> None:
+    text = icici(("1", UTR_A, "5.00"), trailer="1,5.00")
+    error = refused(by_identity("Cheque Number"), text)
+    assert (error.line, error.column) == (2, "Cheque Number")

@@ -9,7 +9,8 @@ import pytest
 
 import settlement.banks
 from sftp_bridge.banks import Bank, load_bank, load_banks
-from sftp_bridge.completeness import Outbox, ends_with_trailer
+from sftp_bridge.completeness import Outbox
+from sftp_bridge.endings import ends_whole
 from sftp_bridge.errors import BankConfigError
 from sftp_bridge.names import BusinessFile, read_name
 from sftp_bridge.remote import Listed
@@ -90,26 +91,27 @@ def test_a_growing_file_is_not_taken() -> None:
     assert whole(outbox, 60, Listed(name, 20, 1)) == []
     assert whole(outbox, 61, Listed(name, 20, 1)) == []
     (candidate,) = outbox.whole([Listed(name, 20, 1)], 62.5)
-    assert candidate.wants_trailer
+    assert candidate.wants_ending
     # A change of time alone is a change, and begins the count again.
     assert whole(outbox, 63, Listed(name, 20, 2)) == []
     (candidate,) = outbox.whole([Listed(name, 20, 2)], 63 + 900)
-    assert not candidate.wants_trailer
+    assert not candidate.wants_ending
 
 
 def test_a_trailer_stands_whole_at_the_end() -> None:
-    bank = BANKS["ICICI"]
-    assert ends_with_trailer(bank, b"1,2,3\r\nTRAILER,1,2.00,0.00\r\n")
-    assert not ends_with_trailer(bank, b"1,2,3\nTRAILER,1,2.0")
-    assert not ends_with_trailer(bank, b"1,2,3\n")
-    assert not ends_with_trailer(bank, b"")
+    layout = BANKS["ICICI"].format
+    assert layout is not None
+    assert ends_whole(layout, b"1,2,3\r\nTRAILER,1,2.00,0.00\r\n")
+    assert not ends_whole(layout, b"1,2,3\nTRAILER,1,2.0")
+    assert not ends_whole(layout, b"1,2,3\n")
+    assert not ends_whole(layout, b"")
 
 
 def test_a_description_that_contradicts_itself_names_file_and_key(tmp_path: Path) -> None:
     text = (Path(__file__).parents[2] / "sftp_bridge/banks/axis.yaml").read_text()
     path = tmp_path / "axis.yaml"
     path.write_text(text.replace("narration: Particulars", "narration: Remarks"))
-    with pytest.raises(BankConfigError, match=r"axis\.yaml: format.*'Remarks' is not a column"):
+    with pytest.raises(BankConfigError, match=r"axis\.yaml: format.*'Remarks' is none of the columns"):
         load_bank(path)
     path.write_text(text.replace('"11:30", "15:30"', '"15:30", "11:30"'))
     with pytest.raises(BankConfigError, match=r"files\.cutoffs"):

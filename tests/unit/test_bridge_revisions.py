@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
+import orjson
 import pytest
 
-from sftp_bridge.layout import Movement
+from sftp_bridge.archive import PublishedLines, movement_of
+from sftp_bridge.movements import Movement
 from sftp_bridge.revisions import Known, State, Verdict, changes, judge
 
 FILE = "AXIS|2026-01-06|11:30"
@@ -95,6 +99,44 @@ def test_everything_may_be_gone() -> None:
 
 def test_two_earlier_publications_of_unknown_fate_are_both_taken_back() -> None:
     assert said([[line(2, "A")], [line(2, "B")]], [line(2, "A")]) == [("d", 2, "B"), ("u", 2, "A")]
+
+
+def one(number: int, identity: str, utr: str = "A") -> Movement:
+    return replace(line(number, utr), identity=identity)
+
+
+def moved(before: list[list[Movement]], now: list[Movement]) -> list[tuple[str, str | int]]:
+    return [(op, movement.place) for op, movement in changes(before, now, by_identity=True)]
+
+
+def test_by_identity_a_line_that_moved_still_stands() -> None:
+    before = [one(2, "a"), one(3, "b"), one(4, "c")]
+    now = [one(2, "new"), one(3, "a"), one(4, "c")]
+    assert moved([before], now) == [("u", "new"), ("u", "a"), ("u", "c"), ("d", "b")]
+    assert moved([before], [one(2, "a", "B")]) == [("u", "a"), ("d", "a"), ("d", "b"), ("d", "c")]
+
+
+def test_by_identity_two_publications_of_unknown_fate_are_taken_back_once() -> None:
+    assert moved([[one(2, "a"), one(3, "b")], [one(2, "b")]], [one(2, "a")]) == [("u", "a"), ("d", "b")]
+
+
+def test_what_was_published_by_number_is_taken_back_when_an_identity_is_agreed() -> None:
+    assert moved([[line(2, "A")]], [one(2, "a")]) == [("u", "a"), ("d", 2)]
+    taken_back = [(op, movement.place) for op, movement in changes([[one(2, "a")]], [line(2, "A")])]
+    assert taken_back == [("d", "a"), ("u", 2)]
+
+
+def test_published_lines_are_read_as_they_were_written() -> None:
+    lines = PublishedLines()
+    written = [line(2, "A"), one(3, "b", "B")]
+    for movement in written:
+        lines.add(movement)
+    with gzip.open(lines.finished()) as file:
+        rows = [orjson.loads(row) for row in file]
+    assert [movement_of(row) for row in rows] == written
+    # As they were before lines had an identity.
+    assert movement_of(rows[0][:8]) == written[0]
+    lines.close()
 
 
 def test_one_of_each_is_held_at_a_time() -> None:

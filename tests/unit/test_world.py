@@ -155,7 +155,9 @@ def test_statements_have_the_banks_headers(world: World) -> None:
     banks = load_banks()
     for statement in (*statements(world).values(), correction(world)):
         text = statement.data.decode()
-        assert text.splitlines()[0].split(",") == list(banks[statement.key[0]].format.header)
+        described = banks[statement.key[0]].format
+        assert described is not None
+        assert text.splitlines()[0].split(",") == list(described.columns)
         assert text.splitlines()[-1].startswith("TRAILER,")
 
 

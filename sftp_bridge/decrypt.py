@@ -1,0 +1,60 @@
+"""The child process that decrypts one OpenPGP file: standard input to standard output, as a stream.
+
+A process of its own, because the library holds the interpreter's lock while it decrypts, which would stop
+every bank; and because what reads hostile bytes is better ended from outside than asked to stop. It is run
+by path and imports nothing of this room. Arguments: the private key's file, and the file with its passphrase.
+The exit code says what went wrong, standard error says it in a line.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import sys
+from pathlib import Path
+
+import pysequoia
+
+WRONG_KEY, NOT_ENCRYPTED, DAMAGED, BAD_KEY = 11, 12, 13, 14
+# First packets of an encrypted message: session keys, encrypted data, marker, padding.
+_ENCRYPTED = {1, 3, 9, 10, 18, 20, 21}
+_HEAD = 4096
+
+
+def is_encrypted(head: bytes) -> bool:
+    """Does a file that begins so hold an encrypted OpenPGP message? A signed one holds plain text."""
+    armored = re.match(rb"\s*-----BEGIN PGP MESSAGE-----[^\n]*\n(?:[^\n:]+:[^\n]*\n)*\s*(\S{4})", head)
+    try:
+        first = base64.b64decode(armored[1])[0] if armored else head[0]
+    except (IndexError, binascii.Error):
+        return False
+    tag = first & 0x3F if first & 0x40 else first >> 2 & 0xF
+    return bool(first & 0x80) and tag in _ENCRYPTED
+
+
+def _say(code: int, error: object) -> int:
+    # Sequoia adds a stack trace to what it says.
+    print(str(error).partition("\n")[0], file=sys.stderr)  # noqa: T201
+    return code
+
+
+def main(key: str, passphrase: str = "") -> int:
+    """Decrypt; 0 when every byte was given and authenticated."""
+    with open("/dev/stdin", "rb") as encrypted:  # noqa: PTH123
+        if not is_encrypted(encrypted.read(_HEAD)):
+            return _say(NOT_ENCRYPTED, "no encrypted OpenPGP message")
+    try:
+        word = Path(passphrase).read_text(encoding="utf-8").rstrip("\r\n") if passphrase else None
+        decryptor = pysequoia.Tsk.from_file(key).decryptor(word)
+    except (OSError, RuntimeError, ValueError, TypeError) as error:
+        return _say(BAD_KEY, error)
+    try:
+        pysequoia.decrypt_file("/dev/stdin", "/dev/stdout", decryptor=decryptor)
+    except (OSError, RuntimeError) as error:
+        return _say(WRONG_KEY if "No key to decrypt" in str(error) else DAMAGED, error)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
