@@ -59,6 +59,25 @@ INSERT INTO webhook_audit (at, gateway, status, reason, peer, sha256, size, coun
 SELECT * FROM unnest(%b::timestamptz[], %b::text[], %b::int[], %b::text[], %b::text[], %b::text[], %b::int[],
                      %b::int[])
 """
+# A minute that a process's clock is behind counts into the newer one: the sum is never more than the limit.
+_GRANT = """
+greatest(0, least(%(limit)s::int - r.used, greatest(1, least(%(share)s::int, (%(limit)s::int - r.used) / 4))))
+"""
+_LEASE = f"""
+INSERT INTO webhook_rates AS r (source, minute, used, granted)
+SELECT source, %(minute)s::bigint, %(share)s::int, %(share)s::int
+FROM unnest(%(sources)b::text[]) AS asked(source) ORDER BY source
+ON CONFLICT (source) DO UPDATE
+SET minute = greatest(r.minute, excluded.minute),
+    used = CASE WHEN excluded.minute > r.minute THEN excluded.used ELSE r.used + {_GRANT} END,
+    granted = CASE WHEN excluded.minute > r.minute THEN excluded.granted ELSE {_GRANT} END
+RETURNING source, granted
+"""  # noqa: S608 - a constant of ours
+# Rows that a lease under way holds are left for the next minute: waiting for them could be a deadlock.
+_FORGET = """
+DELETE FROM webhook_rates
+WHERE source IN (SELECT source FROM webhook_rates WHERE minute < %s FOR UPDATE SKIP LOCKED)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +208,18 @@ class Ledger:
         columns = [list(column) for column in zip(*(_row(one) for one in refusals), strict=True)]
         async with self._connection() as connection:
             await connection.execute(_AUDIT, columns)
+
+    async def lease(self, sources: Sequence[str], minute: int, *, share: int, limit: int) -> dict[str, int]:
+        """Up to a share of each source's minute, out of what all processes may take together."""
+        asked = {"sources": list(sources), "minute": minute, "share": share, "limit": limit}
+        async with self._connection() as connection:
+            cursor = await connection.execute(_LEASE, asked)
+            return {row[0]: row[1] for row in await cursor.fetchall()}
+
+    async def forget_leases(self, before: int) -> None:
+        """Let go of the minutes before this one."""
+        async with self._connection() as connection:
+            await connection.execute(_FORGET, (before,))
 
     async def answers(self) -> bool:
         """Does Postgres answer?"""

@@ -35,6 +35,17 @@ CREATE TABLE IF NOT EXISTS webhook_audit (
 );
 CREATE INDEX IF NOT EXISTS webhook_audit_at ON webhook_audit (at);
 
+-- Grain: one row per gateway's route and client, in the last minute in which it sent. Not logged: losing it in a
+-- crash of the server opens one minute anew, and a lease costs no wait for the disk.
+CREATE UNLOGGED TABLE IF NOT EXISTS webhook_rates (
+    source  text COLLATE "C" PRIMARY KEY,
+    -- Minutes since 1970.
+    minute  bigint NOT NULL,
+    used    integer NOT NULL,
+    -- What the last lease was given.
+    granted integer NOT NULL
+);
+
 -- Grain: one row per settlement line as last published, and one per identity it had before (op 'd').
 CREATE TABLE IF NOT EXISTS poll_lines (
     record_id    text COLLATE "C" PRIMARY KEY,

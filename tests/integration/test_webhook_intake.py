@@ -54,6 +54,7 @@ OURS = {
     "SETTLE_INTAKE_RAZORPAY_KEY_SECRET": "secret",
     "SETTLE_INTAKE_POLL_SECONDS": "0",
     "SETTLE_INTAKE_CLOCK": "wall",
+    "SETTLE_INTAKE_RATE_PER_MINUTE": "1000000",
 }
 
 
@@ -333,6 +334,22 @@ def test_refused_requests_write_nothing_but_a_line_in_the_audit(intake: Process)
     assert sum(row[1] for row in audit) == 8
     assert rows("SELECT 1 FROM webhook_events") == []
     assert on_topic(payment) == []
+
+
+def test_two_processes_hold_one_limit(make: Callable[..., Process]) -> None:
+    both = [make(SETTLE_INTAKE_RATE_PER_MINUTE="30") for _ in range(2)]
+    # The limit is of a minute: the requests below must not reach into the next one.
+    wait_for(lambda: time.time() % 60 < 30, "the first half of a minute")
+    forged = event("pay_forged", secret="guess")
+    answers = Counter(post(process, *forged) for _ in range(40) for process in both)
+    assert answers == {401: 30, 429: 50}
+    assert [row[0] for row in rows("SELECT used FROM webhook_rates")] == [30]
+    # Another gateway's route is another source.
+    assert post(both[0], "/webhook/payu", b"status=success&hash=0", {}) == 401
+    wait_for(lambda: rows("SELECT 1 FROM webhook_audit WHERE status = 429"), "the audit")
+    (refused,) = rows("SELECT sum(count) FROM webhook_audit WHERE status = 429")
+    assert refused[0] <= 50
+    assert rows("SELECT 1 FROM webhook_events") == []
 
 
 def test_previous_and_current_secret(intake: Process) -> None:
