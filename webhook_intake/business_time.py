@@ -28,7 +28,12 @@ class Wall:
     """Business time as the wall clock tells it in India."""
 
     def days(self) -> tuple[date | None, date | None]:
+        """The day business time began, where it has a beginning, and today."""
         return None, ist_date(datetime.now(UTC))
+
+    def moments(self) -> tuple[datetime | None, datetime | None]:
+        """When business time began, where it has a beginning, and now."""
+        return None, datetime.now(UTC)
 
     def close(self) -> None:
         """Nothing to let go."""
@@ -40,9 +45,20 @@ class Ticks:
     def __init__(self) -> None:
         self._consumer: Consumer | None = None
         self._first: date | None = None
-        self._latest: date | None = None
+        self._began: datetime | None = None
+        self._latest: datetime | None = None
 
     def days(self) -> tuple[date | None, date | None]:
+        """The first tick's day, and that of the greatest `at`."""
+        self._hear()
+        return self._first, ist_date(self._latest) if self._latest else None
+
+    def moments(self) -> tuple[datetime | None, datetime | None]:
+        """The least and the greatest `at`."""
+        self._hear()
+        return self._began, self._latest
+
+    def _hear(self) -> None:
         if self._consumer is None:
             records = list(read_topic(TICKS))
             # A group of its own, so that every process hears every tick.
@@ -50,10 +66,11 @@ class Ticks:
         else:
             records = self._consumer.poll(0.0)
         for record in records:
-            day = ist_date(record.value["at"])
+            at = record.value["at"]
+            day = ist_date(at)
             self._first = min(self._first or day, day, record.value["business_date"])
-            self._latest = max(self._latest or day, day)
-        return self._first, self._latest
+            self._began = min(self._began or at, at)
+            self._latest = max(self._latest or at, at)
 
     def close(self) -> None:
         """Leave the topic."""

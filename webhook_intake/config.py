@@ -54,6 +54,13 @@ class IntakeSettings(BaseSettings):
     poll_overlap_days: int = Field(default=3, ge=0, le=60)
     # The first day ever asked for; without it a first poll begins `poll_overlap_days` ago.
     poll_from: date | None = None
+    # Seconds between two looks at the gateways' lists of payments and refunds; 0 turns them off.
+    gap_seconds: float = Field(default=300, ge=0)
+    # Payments younger than this are left to their webhooks, which may be on the way.
+    gap_grace_seconds: float = Field(default=300, ge=0)
+    # Seconds before the last look that are read again each time; the days of `poll_overlap_days` are read
+    # again every `reread_seconds`: gateways list by creation, and a payment may be captured days later.
+    gap_overlap_seconds: float = Field(default=3600, ge=0)
     # What "today" is for the poller: the wall clock, or the greatest `at` on calendar.ticks.
     clock: Literal["wall", "ticks"] = "wall"
     # Rows per page; the gateways' own limits are 1000, 50000 and 20.

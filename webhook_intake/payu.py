@@ -38,6 +38,21 @@ _REFUND_STATUS = {
     "queued": GatewayStatus.PENDING,
     "pending": GatewayStatus.PENDING,
 }
+# The lists spell one word for what a notice says in two.
+_LISTED = {
+    "success": ("success", "captured"),
+    "captured": ("success", "captured"),
+    "auth": ("success", "auth"),
+    "failure": ("failure", "failed"),
+    "failed": ("failure", "failed"),
+    "bounced": ("failure", "bounced"),
+    "dropped": ("failure", "dropped"),
+    "usercancelled": ("failure", "userCancelled"),
+    "pending": ("pending", "pending"),
+    "in progress": ("pending", "in progress"),
+    "initiated": ("pending", "initiated"),
+}
+_LISTED_REFUND = {"in progress": "pending", "requested": "pending"}
 _METHODS = {
     "CC": "card",
     "DC": "card",
@@ -150,6 +165,20 @@ def hear(fields: dict[str, Any], received_at: datetime, sha256: str) -> Heard:
         version=gateway_version(status, at),
     )
     return Heard((word,))
+
+
+def list_status(row: Mapping[str, Any]) -> tuple[str, str]:
+    """A listed payment's status and unmappedstatus; a word that is not known is left as it is."""
+    said = str(row.get("status", "")).lower()
+    if said == "success" and str(row.get("action", "")).lower() == "auth":
+        said = "auth"
+    return _LISTED.get(said, (said, said))
+
+
+def refund_list_status(row: Mapping[str, Any]) -> str:
+    """A listed refund's status as a notice has it."""
+    said = str(row.get("Status", "")).lower()
+    return _LISTED_REFUND.get(said, said)
 
 
 def lines(batch: dict[str, Any], sha256: str) -> list[Line | tuple[dict[str, Any], str]]:

@@ -66,7 +66,8 @@ def check(headers: Mapping[str, str], body: bytes, sha256: str, secrets: Sequenc
     # anything.
     key = f"{NAME}:{headers.get('x-razorpay-event-id', '')[:64]}:{sha256[:16]}"
     try:
-        return Checked(key, read(headers.get("content-type", ""), body))
+        event = read(headers.get("content-type", ""), body)
+        return Checked(key, event, about=_about(event))
     except UnreadableError as error:
         return Checked(key, problem=str(error))
 
@@ -130,6 +131,12 @@ def line(item: dict[str, Any], sha256: str) -> Line | None:
         paid_at=from_epoch(item, "created_at") if line_type is LineType.PAYMENT else None,
         raw_sha256=sha256,
     )
+
+
+def _about(event: dict[str, Any]) -> str | None:
+    """The payment an event speaks of, if any; what cannot be found here is said when the event is heard."""
+    payment = _object(_object(_object(event, "payload"), "payment"), "entity").get("id")
+    return f"{NAME}:{payment[:64]}" if isinstance(payment, str) else None
 
 
 def _payment(payment: dict[str, Any], at: datetime, sha256: str) -> Word:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -90,13 +90,16 @@ class Checked:
     # None where the signature holds over bytes that cannot be read: kept, and a dead letter.
     document: Any = None
     problem: str | None = None
-    # gateway:payment id, where a refund's notice leaves the payment to other events.
+    # gateway:payment id, to find all that was heard about one payment.
     about: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A verified webhook as the ledger keeps it; `document` is what was already read from it, if anything."""
+    """A verified webhook as the ledger keeps it, or the one that should have come.
+
+    `document` is what was already read from it, if anything.
+    """
 
     event_key: str
     gateway: str
@@ -106,6 +109,8 @@ class Event:
     headers: str
     body: bytes
     about: str | None = None
+    # The day of a payment or refund whose webhook never came; None for a webhook.
+    missed_on: date | None = None
     document: Any = None
 
 
@@ -182,3 +187,17 @@ class Page:
     dead: tuple[tuple[bytes, str], ...] = field(default=())
     rows: int = 0
     more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A row of a gateway's list of payments or refunds, as the notice that should have come."""
+
+    # gateway:payment id.
+    about: str
+    notice: dict[str, Any]
+    at: datetime
+
+    def saying(self, notice: dict[str, Any]) -> Listed:
+        """The same row with more to say."""
+        return replace(self, notice=notice)

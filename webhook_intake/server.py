@@ -102,7 +102,7 @@ class IntakeServer:
             orjson.dumps({name: request.headers[name] for name in _KEPT if name in request.headers}).decode(),
             body,
             _plain(checked.about) if checked.about else None,
-            checked.document,
+            document=checked.document,
         )
         try:
             # 2. to 4.
