@@ -5,6 +5,8 @@
     POST /paytm/merchant-settlement/SettlementDetail bearer token under the merchant key
     POST /admin/<gateway>/settlements {"items": […]} native rows, replaced by identity; GET counts them
     POST /admin/<gateway>/payments, refunds          native entities likewise, shown by gateways_lists.py
+    POST /admin/<gateway>/webhooks {"url": …, …}     where gateways_webhooks.py sends notices of what was told
+                                                     with "webhook": true; GET says what became of them
     POST /admin/<gateway>/behaviour {"fail_next": n, "status": 500, "delay_ms": 0, "drop_next": n, …}
     POST /admin/reset
 
@@ -30,6 +32,7 @@ import orjson
 
 from stack.gateways_lists import ListApis, Unreliable
 from stack.gateways_store import ENTITIES, SPLIT, Store
+from stack.gateways_webhooks import Webhooks
 from webhook_intake.config import IntakeSettings, load_settings
 from webhook_intake.httpserver import HttpServer, Limits, Request, Response
 from webhook_intake.reports import paytm_token, payu_authorization
@@ -62,6 +65,7 @@ class GatewayServer:
         self._settings = settings
         self._store = store
         self._lists = ListApis(settings, store)
+        self.webhooks = Webhooks(settings, store)
         self._behaviour = {name: Behaviour() for name in SPLIT}
         self._apis: dict[tuple[str, str, str], Callable[[Request], Response]] = {
             ("GET", "razorpay", "v1/settlements/recon/combined"): self._razorpay,
@@ -191,6 +195,8 @@ class GatewayServer:
             if rest == "reset" and request.method == "POST":
                 self._store.reset()
                 self._behaviour = {name: Behaviour() for name in SPLIT}
+                for name in SPLIT:
+                    self.webhooks.point(name, {})
                 return _json({"reset": True})
             if gateway in SPLIT and verb == "settlements" and request.method == "GET":
                 return _json({"count": self._store.count(gateway)})
@@ -199,13 +205,23 @@ class GatewayServer:
             if (gateway, verb) in ENTITIES and request.method == "GET":
                 return _json({"count": len(self._store.entities(gateway, verb))})
             if (gateway, verb) in ENTITIES and request.method == "POST":
-                return _json({"stored": self._store.tell(gateway, verb, orjson.loads(request.body)["items"])})
+                return _json({"stored": self._tell(gateway, verb, orjson.loads(request.body))})
+            if gateway in SPLIT and verb == "webhooks" and request.method == "GET":
+                return _json(self.webhooks.state(gateway))
+            if gateway in SPLIT and verb == "webhooks" and request.method == "POST":
+                return _json(self.webhooks.point(gateway, orjson.loads(request.body)))
             if gateway in SPLIT and verb == "behaviour" and request.method == "POST":
                 self._behaviour[gateway] = Behaviour(**orjson.loads(request.body))
                 return _json(asdict(self._behaviour[gateway]))
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             return _json({"error": f"{type(error).__name__}: {error}"}, 400)
         return _json({"error": "not found"}, 404)
+
+    def _tell(self, gateway: str, kind: str, said: dict[str, Any]) -> int:
+        stored = self._store.tell(gateway, kind, said["items"])
+        if said.get("webhook"):
+            self.webhooks.queue(gateway, kind, said["items"])
+        return stored
 
 
 def _paytm_token_holds(given: str, settings: IntakeSettings, message: str) -> bool:
@@ -243,7 +259,9 @@ async def serve(settings: IntakeSettings, folder: Path, port: int) -> None:
     store = Store(folder)
     server = GatewayServer(settings, store)
     log.info("listening on 127.0.0.1:%d", await server.http.start("127.0.0.1", port))
+    sending = asyncio.create_task(server.webhooks.for_ever())
     await told.wait()
+    sending.cancel()
     await server.http.close()
     store.close()
 

@@ -45,20 +45,10 @@ class Ticks:
     def __init__(self) -> None:
         self._consumer: Consumer | None = None
         self._first: date | None = None
-        self._began: datetime | None = None
-        self._latest: datetime | None = None
+        self._latest: date | None = None
 
     def days(self) -> tuple[date | None, date | None]:
         """The first tick's day, and that of the greatest `at`."""
-        self._hear()
-        return self._first, ist_date(self._latest) if self._latest else None
-
-    def moments(self) -> tuple[datetime | None, datetime | None]:
-        """The least and the greatest `at`."""
-        self._hear()
-        return self._began, self._latest
-
-    def _hear(self) -> None:
         if self._consumer is None:
             records = list(read_topic(TICKS))
             # A group of its own, so that every process hears every tick.
@@ -66,11 +56,18 @@ class Ticks:
         else:
             records = self._consumer.poll(0.0)
         for record in records:
-            at = record.value["at"]
-            day = ist_date(at)
+            day = ist_date(record.value["at"])
             self._first = min(self._first or day, day, record.value["business_date"])
-            self._began = min(self._began or at, at)
-            self._latest = max(self._latest or at, at)
+            self._latest = max(self._latest or day, day)
+        return self._first, self._latest
+
+    def moments(self) -> tuple[datetime | None, datetime | None]:
+        """The least and the greatest `at`, read anew.
+
+        Asked for every few minutes: a consumer that is silent so long loses its place in its group.
+        """
+        found = [record.value["at"] for record in read_topic(TICKS)]
+        return min(found, default=None), max(found, default=None)
 
     def close(self) -> None:
         """Leave the topic."""

@@ -674,3 +674,25 @@ def test_a_running_intake_notices_by_itself(stand_in: Process, make: Callable[..
     assert b'settle_intake_missed_total{gateway="payu"} 1' in text
     assert b'settle_intake_missed_total{gateway="paytm"} 1' in text
     assert intake.end() == 0
+
+
+def test_a_webhook_lost_on_the_way_is_made_up_from_the_list(
+    stand_in: Process, make: Callable[..., Process]
+) -> None:
+    mark = uuid.uuid4().hex
+    intake = make()
+    url = f"{intake.url}/webhook/razorpay"
+    put(stand_in, "razorpay/webhooks", {"url": url, "drop_next": 1, "duplicate_next": 1, "reorder": True})
+    at = today() - timedelta(minutes=2)
+    items = [listed(f"pay_{n}{mark}", at) for n in range(3)]
+    put(stand_in, "razorpay/payments", {"items": items, "webhook": True})
+
+    def sent() -> Any:
+        state = json.loads(call(f"{stand_in.url}/admin/razorpay/webhooks")[1])
+        return state["waiting"] == 0 and state
+
+    assert wait_for(sent, "the stand-in's webhooks")["acknowledged"] == 3
+    assert {record.value["entity_id"] for record in on_topic(mark)} == {items[1]["id"], items[2]["id"]}
+    polled = json.loads(CliRunner().invoke(gateways_cli, ["poll", "razorpay", "--json"]).stdout)
+    assert polled[0]["missed"] == 1
+    assert {record.value["entity_id"] for record in on_topic(mark)} == {one["id"] for one in items}

@@ -15,6 +15,7 @@ import pytest
 
 from stack.gateways import GatewayServer
 from stack.gateways_store import Store
+from stack.gateways_webhooks import Webhooks
 from webhook_intake import payu, razorpay
 from webhook_intake.config import load_settings
 from webhook_intake.gap_ledger import GapCursor
@@ -24,9 +25,10 @@ from webhook_intake.httpserver import Request
 from webhook_intake.metrics import Metrics
 from webhook_intake.pipeline import DEAD_TOPIC, Pipeline
 from webhook_intake.records import Event
+from webhook_intake.server import IntakeServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from webhook_intake.ledger import Mark
@@ -84,6 +86,12 @@ class Ledger:
 
     async def mark(self, marks: Sequence[Mark]) -> None:
         self.marks |= {mark.event_key: mark for mark in marks}
+
+    async def lease(self, sources: Sequence[str], _: int, *, share: int, limit: int) -> dict[str, int]:
+        return dict.fromkeys(sources, min(share, limit))
+
+    async def forget_leases(self, before: int) -> None:
+        """Nothing to let go."""
 
     async def about(self, about: Iterable[str], but: Iterable[str]) -> list[Event]:
         return [
@@ -478,3 +486,116 @@ def test_every_razorpay_event_says_which_payment_it_is_about() -> None:
     for odd in (b"{}", b'{"payload":[]}', b'{"payload":{"payment":{"entity":{"id":7}}}}'):
         checked = razorpay.check({"x-razorpay-signature": razorpay.sign(odd, "s")}, odd, "0" * 64, ["s"])
         assert checked.about is None
+
+
+class TestWebhooksOfTheStandIn:
+    """Notices as the stand-ins send them, into a door that takes or refuses them."""
+
+    @pytest.fixture
+    def sender(self, room: Room, monkeypatch: pytest.MonkeyPatch) -> Sender:
+        monkeypatch.setenv("SETTLE_INTAKE_RAZORPAY_WEBHOOK_SECRET", "whsec")
+        return Sender(room)
+
+    @pytest.mark.parametrize("gateway", ALL)
+    def test_what_is_lost_on_the_way_is_found_on_the_lists(
+        self, room: Room, sender: Sender, gateway: str
+    ) -> None:
+        sender.webhooks.point(gateway, {"url": gateway, "drop_next": 3, "duplicate_next": 2, "reorder": True})
+        items = [NATIVE[gateway](f"pay_{n}", AT + n) for n in range(10)]
+        sender.tell(gateway, "payments", items)
+        sender.run(1)
+        state = sender.webhooks.state(gateway)
+        assert (state["acknowledged"], state["dropped"], state["waiting"]) == (9, 3, 0)
+        assert room.look(gateways=[gateway])[gateway].missed == 3
+        assert set(room.records()) == {f"{gateway}:PAYMENT:pay_{n}" for n in range(3)}
+
+    def test_refunds_are_told_too(self, room: Room, sender: Sender) -> None:
+        for gateway in ALL:
+            sender.webhooks.point(gateway, {"url": gateway})
+            sender.tell(gateway, "payments", [NATIVE[gateway]("pay_1", AT)])
+        sender.tell("razorpay", "refunds", [razorpay_refund("rfnd_1", "pay_1", 40_000, AT + 60)])
+        sender.tell("payu", "refunds", [payu_refund("9", "pay_1", "400.00", AT + 60)])
+        sender.tell("paytm", "refunds", [paytm_refund("PG9", "pay_1", "400.00", AT + 60)])
+        sender.run(1)
+        assert len(room.ledger.events) == 6
+        assert {one.missed for one in room.look().values()} == {0}
+
+    def test_razorpay_turns_the_webhook_off_after_a_day_of_failures(self, room: Room, sender: Sender) -> None:
+        sender.answer = 503
+        sender.webhooks.point("razorpay", {"url": "razorpay"})
+        sender.tell("razorpay", "payments", [razorpay_payment("pay_1")])
+        sender.run(86_000)
+        assert sender.webhooks.state("razorpay")["disabled"] is False
+        sender.run(8_000)
+        state = sender.webhooks.state("razorpay")
+        assert (state["disabled"], state["waiting"], state["given_up"]) == (True, 0, 1)
+        # Well again, but nobody has turned it on: only the lists say what happens now.
+        sender.answer = None
+        sender.tell("razorpay", "payments", [razorpay_payment("pay_2")])
+        sender.run(60)
+        assert room.ledger.events == {}
+        assert room.look(gateways=["razorpay"])["razorpay"].missed == 2
+        sender.webhooks.point("razorpay", {"url": "razorpay"})
+        sender.tell("razorpay", "payments", [razorpay_payment("pay_3")])
+        sender.run(1)
+        assert room.look(gateways=["razorpay"], everything=True)["razorpay"].missed == 0
+
+    def test_an_outage_is_made_up_by_retries_where_the_gateway_has_patience(
+        self, room: Room, sender: Sender
+    ) -> None:
+        sender.answer = 503
+        for gateway in ALL:
+            sender.webhooks.point(gateway, {"url": gateway, "delay_ms": 500})
+            sender.tell(gateway, "payments", [NATIVE[gateway]("pay_1", AT)])
+        sender.run(600)
+        sender.answer = None
+        sender.run(3600)
+        assert {name: sender.webhooks.state(name)["acknowledged"] for name in ALL} == {
+            "razorpay": 1,
+            # Three retries within seconds, and no more.
+            "payu": 0,
+            "paytm": 1,
+        }
+        assert {name: one.missed for name, one in room.look().items()} == {
+            "razorpay": 0,
+            "payu": 1,
+            "paytm": 0,
+        }
+
+
+class Sender:
+    """The stand-ins' webhooks with a clock of their own, before a real door with nothing real behind it."""
+
+    def __init__(self, room: Room) -> None:
+        self.now = float(AT)
+        self.answer: int | None = None
+        self._room = room
+        self.webhooks = Webhooks(load_settings(), room.server._store, self._post, lambda: self.now)
+        room.server.webhooks = self.webhooks
+
+    def tell(self, gateway: str, kind: str, items: list[dict[str, Any]]) -> None:
+        self._room.tell(f"{gateway}/{kind}", {"items": items, "webhook": True})
+
+    def run(self, seconds: float) -> None:
+        """Live through so many seconds, one at a time."""
+
+        async def story() -> None:
+            self._pipeline = Pipeline(
+                cast("Any", self._room.ledger), cast("Any", Producer()), self._room.metrics
+            )
+            end = self.now + seconds
+            while self.now < end:
+                self.now += 1
+                await self.webhooks.send_due()
+
+        asyncio.run(story())
+
+    async def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
+        if self.answer is not None:
+            return self.answer
+        server = IntakeServer(
+            load_settings(), cast("Any", self._room.ledger), self._pipeline, self._room.metrics
+        )
+        server.waiting_for = None
+        asked = Request("POST", f"/webhook/{url}", "", headers, body, "192.0.2.1")
+        return (await server.handle(asked)).status
