@@ -15,7 +15,8 @@ import asyncio
 import logging
 import math
 import time
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from webhook_intake.errors import UnavailableError
@@ -44,8 +45,9 @@ class Shares(Protocol):
 
 @dataclass(slots=True)
 class _Source:
-    """One source's minute in this process."""
+    """One source's minute in this process, and the requests that wait for its next share."""
 
+    waiting: deque[asyncio.Future[int]] = field(default_factory=deque)
     left: int = 0
     leased: int = 0
     spent: bool = False
@@ -61,67 +63,90 @@ class RateLimit:
         self._clock = clock
         self._minute = 0
         self._sources: dict[str, _Source] = {}
-        self._asked: dict[str, asyncio.Future[None]] = {}
+        self._asked: set[str] = set()
         self._asking: asyncio.Task[None] | None = None
         self._forgotten = 0
 
     async def pause(self, source: str) -> int:
         """0 when this request may come in; otherwise the seconds until the source may send again."""
-        while True:
-            now = self._clock()
-            # A clock that is set back does not open a minute a second time.
-            if now >= (self._minute + 1) * _MINUTE:
-                self._minute = int(now // _MINUTE)
-                self._sources = {}
-            one = self._sources.get(source)
-            if one is None:
-                one = self._sources[source] = _Source()
-            # 2.
-            if one.left:
-                one.left -= 1
-                return 0
-            # 4.
-            if one.spent:
-                return max(1, math.ceil((self._minute + 1) * _MINUTE - now))
-            # 1. and 3.
-            await self._lease(source)
-
-    async def _lease(self, source: str) -> None:
+        now = self._turn()
+        one = self._sources.get(source)
+        if one is None:
+            one = self._sources[source] = _Source()
+        # 2.
+        if one.left and not one.waiting:
+            one.left -= 1
+            return 0
+        # 4.
+        if one.spent:
+            return self._until_next(now)
+        # 1. and 3.
         loop = asyncio.get_running_loop()
-        future = self._asked.get(source)
-        if future is None:
-            future = self._asked[source] = loop.create_future()
+        future: asyncio.Future[int] = loop.create_future()
+        one.waiting.append(future)
+        self._asked.add(source)
         if self._asking is None:
             self._asking = loop.create_task(self._ask())
-        # Others may wait for the same answer: one that goes away must not take it from them.
-        await asyncio.shield(future)
+        return await future
+
+    def _turn(self) -> float:
+        """Now, and a new minute where one has begun; a clock that is set back opens none a second time."""
+        now = self._clock()
+        if now >= (self._minute + 1) * _MINUTE:
+            self._minute = int(now // _MINUTE)
+            self._sources = {name: _Source(one.waiting) for name, one in self._sources.items() if one.waiting}
+        return now
+
+    def _until_next(self, now: float) -> int:
+        return max(1, math.ceil((self._minute + 1) * _MINUTE - now))
 
     async def _ask(self) -> None:
         """Ask for all who wait, one statement at a time: many new sources cost no more than one."""
         while self._asked:
-            asked, self._asked = self._asked, {}
+            self._turn()
+            asked, self._asked = self._asked, set()
             minute = self._minute
-            granted: Mapping[str, int] | None
-            try:
-                granted = await self._shares.lease(list(asked), minute, share=self._share, limit=self._limit)
-                if self._forgotten < minute:
-                    self._forgotten = minute
-                    await self._shares.forget_leases(minute)
-            except UnavailableError:
-                granted = None
-            except Exception:
-                # Nobody may wait for an answer that never comes.
-                log.exception("leasing shares failed")
-                granted = None
-            for source, future in asked.items():
+            granted = await self._lease(list(asked), minute)
+            now = self._turn()
+            for source in asked:
+                one = self._sources.get(source)
+                if one is None:
+                    continue
+                # A share of a minute that ended while it was asked for is worth nothing any more.
                 if minute == self._minute:
-                    self._grant(self._sources[source], None if granted is None else granted.get(source, 0))
-                if not future.done():
-                    future.set_result(None)
+                    count = min(self._share, self._limit - one.leased)
+                    if granted is not None:
+                        count = granted.get(source, 0)
+                    one.left += count
+                    one.leased += count
+                    one.spent = count <= 0
+                self._answer(source, one, now)
         self._asking = None
 
-    def _grant(self, one: _Source, granted: int | None) -> None:
-        count = min(self._share, self._limit - one.leased) if granted is None else granted
-        one.left += count
-        one.leased += count
-        one.spent = count <= 0
+    async def _lease(self, sources: list[str], minute: int) -> Mapping[str, int] | None:
+        try:
+            granted = await self._shares.lease(sources, minute, share=self._share, limit=self._limit)
+            if self._forgotten < minute:
+                self._forgotten = minute
+                await self._shares.forget_leases(minute)
+        except UnavailableError:
+            return None
+        except Exception:
+            # Nobody may wait for an answer that never comes.
+            log.exception("leasing shares failed")
+            return None
+        return granted
+
+    def _answer(self, source: str, one: _Source, now: float) -> None:
+        """Let in as many as the share holds, in their order; the others wait for the next, if any."""
+        while one.waiting and (one.left or one.spent):
+            future = one.waiting.popleft()
+            if future.done():
+                continue
+            if one.left:
+                one.left -= 1
+                future.set_result(0)
+            else:
+                future.set_result(self._until_next(now))
+        if one.waiting:
+            self._asked.add(source)

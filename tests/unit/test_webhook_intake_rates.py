@@ -156,6 +156,21 @@ def test_a_clock_set_back_opens_no_minute_again() -> None:
     run(story())
 
 
+def test_a_minute_that_ends_while_its_share_is_asked_for_costs_nobody_an_answer() -> None:
+    async def story() -> None:
+        clock, store = Clock(), Store()
+        limit = RateLimit(store, LIMIT, clock)
+        clock.now += 59
+        waiting = [asyncio.create_task(limit.pause("payu x")) for _ in range(LIMIT)]
+        await asyncio.sleep(0)
+        clock.now += 2
+        assert await asyncio.gather(*waiting) == [0] * LIMIT
+        assert store.used == {("payu x", int(clock.now // 60)): LIMIT}
+        assert await limit.pause("payu x") == 59
+
+    run(story())
+
+
 PROXIES = networks("10.0.0.0/8, 2001:db8:1::/48")
 
 
