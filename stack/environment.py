@@ -74,6 +74,8 @@ def variables(home: Home, ports: Ports) -> dict[str, str]:
         "SETTLE_INTAKE_PAYU_API_URL": f"{ports.url('gateways')}/payu",
         "SETTLE_INTAKE_PAYTM_API_URL": f"{ports.url('gateways')}/paytm",
         "SETTLE_INTAKE_POLL_SECONDS": "2",
+        # The demo is three gateways' whole day from one address, sent as fast as it is taken.
+        "SETTLE_INTAKE_RATE_PER_MINUTE": "1000000",
         "SETTLE_GATEWAYS_PORT": str(ports["gateways"]),
         "SETTLE_GATEWAYS_URL": ports.url("gateways"),
         "SETTLE_GATEWAYS_DATA": str(home.data / "gateways"),

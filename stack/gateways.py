@@ -1,10 +1,13 @@
-"""`python -m stack.gateways`: stand-ins for the gateways' settlement APIs, in their real shapes and auth.
+"""`python -m stack.gateways`: stand-ins for the gateways' APIs, in their real shapes and auth.
 
     GET  /razorpay/v1/settlements/recon/combined     Basic key id and secret
     GET  /payu/settlement/range                      hmac Authorization over the date
     POST /paytm/merchant-settlement/SettlementDetail bearer token under the merchant key
     POST /admin/<gateway>/settlements {"items": […]} native rows, replaced by identity; GET counts them
-    POST /admin/<gateway>/behaviour {"fail_next": n, "status": 500, "delay_ms": 0}
+    POST /admin/<gateway>/payments, refunds          native entities likewise, shown by gateways_lists.py
+    POST /admin/<gateway>/webhooks {"url": …, …}     where gateways_webhooks.py sends notices of what was told
+                                                     with "webhook": true; GET says what became of them
+    POST /admin/<gateway>/behaviour {"fail_next": n, "status": 500, "delay_ms": 0, "drop_next": n, …}
     POST /admin/reset
 
 Only the admin addresses are not real. What is stored survives a restart.
@@ -27,7 +30,9 @@ from urllib.parse import parse_qs
 
 import orjson
 
-from stack.gateways_store import SPLIT, Store
+from stack.gateways_lists import ListApis, Unreliable
+from stack.gateways_store import ENTITIES, SPLIT, Store
+from stack.gateways_webhooks import Webhooks
 from webhook_intake.config import IntakeSettings, load_settings
 from webhook_intake.httpserver import HttpServer, Limits, Request, Response
 from webhook_intake.reports import paytm_token, payu_authorization
@@ -45,7 +50,7 @@ _LIMITS = Limits(body_bytes=64 * 1_048_576, request_seconds=60)
 
 
 @dataclass(slots=True)
-class Behaviour:
+class Behaviour(Unreliable):
     """How a gateway is told to misbehave."""
 
     fail_next: int = 0
@@ -59,6 +64,8 @@ class GatewayServer:
     def __init__(self, settings: IntakeSettings, store: Store) -> None:
         self._settings = settings
         self._store = store
+        self._lists = ListApis(settings, store)
+        self.webhooks = Webhooks(settings, store)
         self._behaviour = {name: Behaviour() for name in SPLIT}
         self._apis: dict[tuple[str, str, str], Callable[[Request], Response]] = {
             ("GET", "razorpay", "v1/settlements/recon/combined"): self._razorpay,
@@ -74,10 +81,9 @@ class GatewayServer:
             return _json({"status": "ok", "rows": {one: self._store.count(one) for one in SPLIT}})
         if name == "admin":
             return self._admin(request, rest)
-        api = self._apis.get((request.method, name, rest))
-        if api is None:
+        behaviour = self._behaviour.get(name)
+        if behaviour is None:
             return _json({"error": "not found"}, 404)
-        behaviour = self._behaviour[name]
         if behaviour.delay_ms:
             await asyncio.sleep(behaviour.delay_ms / 1000)
         if behaviour.fail_next > 0:
@@ -85,16 +91,29 @@ class GatewayServer:
             more = (("retry-after", "1"),) if behaviour.status == 429 else ()
             return Response(behaviour.status, b'{"error":"told to"}', _JSON, more)
         try:
-            return api(request)
+            api = self._apis.get((request.method, name, rest))
+            answer = api(request) if api is not None else self._list(name, rest, request, behaviour)
         except (KeyError, ValueError, TypeError) as error:
             return _json({"error": f"{type(error).__name__}: {error}"}, 400)
+        return answer or _json({"error": "not found"}, 404)
+
+    def _list(self, name: str, rest: str, request: Request, behaviour: Behaviour) -> Response | None:
+        if name == "razorpay":
+            return self._razorpay_refusal(request) or self._lists.razorpay(request, rest, behaviour)
+        if name == "payu" and (request.method, rest) == ("POST", "merchant/postservice"):
+            return self._lists.payu(request, behaviour)
+        return self._lists.paytm(request, rest, behaviour) if name == "paytm" else None
+
+    def _razorpay_refusal(self, request: Request) -> Response | None:
+        pair = f"{self._settings.razorpay_key_id}:{self._settings.razorpay_key_secret.get_secret_value()}"
+        if _same(request, f"Basic {base64.b64encode(pair.encode()).decode()}"):
+            return None
+        return _json({"error": {"code": "BAD_REQUEST_ERROR", "description": "Authentication failed"}}, 401)
 
     def _razorpay(self, request: Request) -> Response:
-        pair = f"{self._settings.razorpay_key_id}:{self._settings.razorpay_key_secret.get_secret_value()}"
-        if not _same(request, f"Basic {base64.b64encode(pair.encode()).decode()}"):
-            return _json(
-                {"error": {"code": "BAD_REQUEST_ERROR", "description": "Authentication failed"}}, 401
-            )
+        refused = self._razorpay_refusal(request)
+        if refused is not None:
+            return refused
         query = _query(request)
         year, month = int(query["year"]), int(query["month"])
         if "day" in query:
@@ -176,17 +195,33 @@ class GatewayServer:
             if rest == "reset" and request.method == "POST":
                 self._store.reset()
                 self._behaviour = {name: Behaviour() for name in SPLIT}
+                for name in SPLIT:
+                    self.webhooks.point(name, {})
                 return _json({"reset": True})
             if gateway in SPLIT and verb == "settlements" and request.method == "GET":
                 return _json({"count": self._store.count(gateway)})
             if gateway in SPLIT and verb == "settlements" and request.method == "POST":
                 return _json({"stored": self._store.put(gateway, orjson.loads(request.body)["items"])})
+            if (gateway, verb) in ENTITIES and request.method == "GET":
+                return _json({"count": len(self._store.entities(gateway, verb))})
+            if (gateway, verb) in ENTITIES and request.method == "POST":
+                return _json({"stored": self._tell(gateway, verb, orjson.loads(request.body))})
+            if gateway in SPLIT and verb == "webhooks" and request.method == "GET":
+                return _json(self.webhooks.state(gateway))
+            if gateway in SPLIT and verb == "webhooks" and request.method == "POST":
+                return _json(self.webhooks.point(gateway, orjson.loads(request.body)))
             if gateway in SPLIT and verb == "behaviour" and request.method == "POST":
                 self._behaviour[gateway] = Behaviour(**orjson.loads(request.body))
                 return _json(asdict(self._behaviour[gateway]))
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             return _json({"error": f"{type(error).__name__}: {error}"}, 400)
         return _json({"error": "not found"}, 404)
+
+    def _tell(self, gateway: str, kind: str, said: dict[str, Any]) -> int:
+        stored = self._store.tell(gateway, kind, said["items"])
+        if said.get("webhook"):
+            self.webhooks.queue(gateway, kind, said["items"])
+        return stored
 
 
 def _paytm_token_holds(given: str, settings: IntakeSettings, message: str) -> bool:
@@ -224,7 +259,9 @@ async def serve(settings: IntakeSettings, folder: Path, port: int) -> None:
     store = Store(folder)
     server = GatewayServer(settings, store)
     log.info("listening on 127.0.0.1:%d", await server.http.start("127.0.0.1", port))
+    sending = asyncio.create_task(server.webhooks.for_ever())
     await told.wait()
+    sending.cancel()
     await server.http.close()
     store.close()
 

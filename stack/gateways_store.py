@@ -1,4 +1,6 @@
-"""What the stand-in gateways know: settlement rows in SQLite, so that they survive a restart."""
+"""What the stand-in gateways know, in SQLite so that it survives a restart: settlement rows, and payments and
+refunds they were told of.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +29,29 @@ CREATE TABLE IF NOT EXISTS rows (
     UNIQUE (gateway, identity)
 );
 CREATE INDEX IF NOT EXISTS rows_by_day ON rows (gateway, day, seq);
+-- Grain: one row per payment or refund of a gateway, as its own API shows it; `at` is its creation.
+CREATE TABLE IF NOT EXISTS entities (
+    seq      INTEGER PRIMARY KEY,
+    gateway  TEXT NOT NULL,
+    kind     TEXT NOT NULL CHECK (kind IN ('payments', 'refunds')),
+    identity TEXT NOT NULL,
+    at       INTEGER NOT NULL,
+    body     BLOB NOT NULL,
+    UNIQUE (gateway, kind, identity)
+);
+CREATE INDEX IF NOT EXISTS entities_by_time ON entities (gateway, kind, at, seq);
 """
 _UPSERT = """
 INSERT INTO rows (gateway, identity, day, body) VALUES (?, ?, ?, ?)
 ON CONFLICT (gateway, identity) DO UPDATE SET day = excluded.day, body = excluded.body
+"""
+_UPSERT_ENTITY = """
+INSERT INTO entities (gateway, kind, identity, at, body) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (gateway, kind, identity) DO UPDATE SET at = excluded.at, body = excluded.body
+"""
+# Newest first, as Razorpay lists.
+_ENTITIES = """
+SELECT body FROM entities WHERE gateway = ? AND kind = ? AND at BETWEEN ? AND ? ORDER BY at DESC, seq DESC
 """
 _PAGE = """
 SELECT body FROM rows WHERE gateway = ? AND day BETWEEN ? AND ? ORDER BY day, seq LIMIT ? OFFSET ?
@@ -53,14 +74,32 @@ class Store:
             for item in items
             for identity, day, body in split(item)
         ]
+        self._all(_UPSERT, rows)
+        return len(rows)
+
+    def _all(self, statement: str, rows: list[tuple[Any, ...]]) -> None:
         self._db.execute("BEGIN")
         try:
-            self._db.executemany(_UPSERT, rows)
+            self._db.executemany(statement, rows)
         except sqlite3.Error:
             self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
+
+    def tell(self, gateway: str, kind: str, items: list[dict[str, Any]]) -> int:
+        """Store or replace payments or refunds; raises KeyError or ValueError for one without id or time."""
+        identify = ENTITIES[gateway, kind]
+        rows = []
+        for item in items:
+            identity, at = identify(item)
+            rows.append((gateway, kind, identity, at, orjson.dumps(item)))
+        self._all(_UPSERT_ENTITY, rows)
         return len(rows)
+
+    def entities(self, gateway: str, kind: str, first: int = 0, last: int = 2**62) -> list[dict[str, Any]]:
+        """Payments or refunds made in these seconds, the newest first."""
+        found = self._db.execute(_ENTITIES, (gateway, kind, first, last))
+        return [orjson.loads(row[0]) for row in found]
 
     def page(self, gateway: str, first: date, last: date, skip: int, count: int) -> list[bytes]:
         """Rows of these days, as stored."""
@@ -81,6 +120,7 @@ class Store:
     def reset(self) -> None:
         """Forget everything."""
         self._db.execute("DELETE FROM rows")
+        self._db.execute("DELETE FROM entities")
 
     def close(self) -> None:
         """Let go of the file."""
@@ -112,4 +152,21 @@ SPLIT: dict[str, Callable[[dict[str, Any]], Iterator[tuple[str, date, dict[str, 
     "razorpay": _razorpay,
     "payu": _payu,
     "paytm": _paytm,
+}
+
+
+def seconds(text: str) -> int:
+    """A gateway's time in seconds since 1970; without a zone it is Indian time."""
+    at = datetime.fromisoformat(text)
+    return int((at if at.tzinfo else at.replace(tzinfo=_IST)).timestamp())
+
+
+# What tells each gateway's payments and refunds apart, and when they were made.
+ENTITIES: dict[tuple[str, str], Callable[[dict[str, Any]], tuple[str, int]]] = {
+    ("razorpay", "payments"): lambda item: (item["id"], int(item["created_at"])),
+    ("razorpay", "refunds"): lambda item: (item["id"], int(item["created_at"])),
+    ("payu", "payments"): lambda item: (item["id"], seconds(item["addedon"])),
+    ("payu", "refunds"): lambda item: (item["RequestID"], seconds(item["RefundCreationDate"])),
+    ("paytm", "payments"): lambda item: (item["txnId"], seconds(item["txnDate"])),
+    ("paytm", "refunds"): lambda item: (item["refundId"], seconds(item["acceptRefundTimestamp"])),
 }

@@ -1,4 +1,4 @@
-"""`python -m webhook_intake`: the webhook server, its sweeper and the settlement poller, until SIGTERM."""
+"""`python -m webhook_intake`: webhook server, sweeper, gap closer and settlement poller, until SIGTERM."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from bus.errors import BusError
 from bus.producer import Producer
 from webhook_intake.config import IntakeSettings, load_settings
 from webhook_intake.errors import IntakeError, UnavailableError
+from webhook_intake.gaps import GapCloser
 from webhook_intake.ledger import Ledger
 from webhook_intake.metrics import Metrics
 from webhook_intake.pipeline import DEAD_TOPIC, TOPIC, Pipeline
@@ -43,7 +44,8 @@ async def serve(settings: IntakeSettings) -> None:
     server = IntakeServer(settings, ledger, pipeline, metrics)
     port = await server.http.start(settings.host, settings.port)
     log.info("listening on %s:%d", settings.host, port)
-    tasks = [_task(_start(server, ledger, producer, pipeline)), _task(server.audit_for_ever())]
+    gaps = GapCloser(settings, ledger, pipeline, metrics)
+    tasks = [_task(_start(server, ledger, producer, pipeline, gaps)), _task(server.audit_for_ever())]
     poller = Poller(settings, metrics)
     if settings.poll_seconds:
         poller.start()
@@ -53,9 +55,11 @@ async def serve(settings: IntakeSettings) -> None:
         log.info("stopping")
         await server.http.close()
         await asyncio.to_thread(poller.stop)
+        gaps.stop()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.to_thread(gaps.close)
         await pipeline.drain()
         await server.flush_audit()
         with contextlib.suppress(BusError):
@@ -63,7 +67,9 @@ async def serve(settings: IntakeSettings) -> None:
         await ledger.close()
 
 
-async def _start(server: IntakeServer, ledger: Ledger, producer: Producer, pipeline: Pipeline) -> None:
+async def _start(
+    server: IntakeServer, ledger: Ledger, producer: Producer, pipeline: Pipeline, gaps: GapCloser
+) -> None:
     """Wait for what is behind; until then every webhook is answered 503 and the gateway comes again."""
     while True:
         try:
@@ -77,7 +83,7 @@ async def _start(server: IntakeServer, ledger: Ledger, producer: Producer, pipel
             break
     server.waiting_for = None
     log.info("taking webhooks")
-    await pipeline.sweep_for_ever()
+    await asyncio.gather(pipeline.sweep_for_ever(), gaps.for_ever())
 
 
 def _task(coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

@@ -28,7 +28,12 @@ class Wall:
     """Business time as the wall clock tells it in India."""
 
     def days(self) -> tuple[date | None, date | None]:
+        """The day business time began, where it has a beginning, and today."""
         return None, ist_date(datetime.now(UTC))
+
+    def moments(self) -> tuple[datetime | None, datetime | None]:
+        """When business time began, where it has a beginning, and now."""
+        return None, datetime.now(UTC)
 
     def close(self) -> None:
         """Nothing to let go."""
@@ -43,6 +48,7 @@ class Ticks:
         self._latest: date | None = None
 
     def days(self) -> tuple[date | None, date | None]:
+        """The first tick's day, and that of the greatest `at`."""
         if self._consumer is None:
             records = list(read_topic(TICKS))
             # A group of its own, so that every process hears every tick.
@@ -54,6 +60,14 @@ class Ticks:
             self._first = min(self._first or day, day, record.value["business_date"])
             self._latest = max(self._latest or day, day)
         return self._first, self._latest
+
+    def moments(self) -> tuple[datetime | None, datetime | None]:
+        """The least and the greatest `at`, read anew.
+
+        Asked for every few minutes: a consumer that is silent so long loses its place in its group.
+        """
+        found = [record.value["at"] for record in read_topic(TICKS)]
+        return min(found, default=None), max(found, default=None)
 
     def close(self) -> None:
         """Leave the topic."""

@@ -1,4 +1,4 @@
-"""`settle gateways`: what came in, read the reports now, read dead letters again."""
+"""`settle gateways`: what came in, what was missed, read reports and lists now, read dead letters again."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import sys
 from dataclasses import asdict
 from datetime import datetime
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -18,6 +19,8 @@ from bus.producer import Producer
 from settlement.gateways import Gateway
 from webhook_intake.config import IntakeSettings, load_settings
 from webhook_intake.errors import IntakeError
+from webhook_intake.gap_ledger import GapLedger
+from webhook_intake.gaps import Closed, GapCloser
 from webhook_intake.ledger import Ledger
 from webhook_intake.lines import LineLedger
 from webhook_intake.metrics import Metrics
@@ -38,13 +41,13 @@ class GatewaysError(click.ClickException):
 
 @click.group()
 def gateways() -> None:
-    """Payment gateways: webhooks taken, settlement reports read, dead letters replayed."""
+    """Payment gateways: webhooks taken, reports and lists read, gaps shown, dead letters replayed."""
 
 
 @gateways.command()
 @_AS_JSON
 def status(as_json: bool) -> None:
-    """Per gateway: events and lines taken, what waits, what is dead, how the last poll went."""
+    """Per gateway: events and lines taken, what was missed, waits or is dead, how the last polls went."""
     rows = _translated(lambda: _status(load_settings()))
     if as_json:
         click.echo(json.dumps(rows, indent=2, default=str))
@@ -54,6 +57,8 @@ def status(as_json: bool) -> None:
         "events": "events",
         "events_waiting": "waiting",
         "events_dead": "dead",
+        "missed": "missed",
+        "lists_read_to": "lists read to",
         "lines": "lines",
         "lines_waiting": "waiting",
         "cursor": "read up to",
@@ -66,19 +71,38 @@ def status(as_json: bool) -> None:
 @click.argument("gateway", required=False, type=click.Choice([one.value for one in Gateway]))
 @_AS_JSON
 def poll(gateway: str | None, as_json: bool) -> None:
-    """Read settlement reports now: every day from the cursor less the overlap, due or not.
+    """Read settlement reports and lists now: every day from the cursors less the overlap, due or not.
 
     Exits with 1 when a gateway could not be read; what was read is published all the same.
     """
-    with Console(stderr=True).status("reading settlement reports"):
+    with Console(stderr=True).status("reading reports and lists"):
         rows = _translated(lambda: _poll(load_settings(), gateway))
     if as_json:
         click.echo(json.dumps(rows, indent=2, default=str))
     else:
-        names = ("gateway", "day", "days", "lines", "published", "dead", "problem")
+        names = ("gateway", "day", "days", "lines", "published", "dead", "listed", "missed", "problem")
         _show(rows, {name: name for name in names})
     if any(row["problem"] for row in rows):
         sys.exit(1)
+
+
+@gateways.command()
+@_AS_JSON
+def gaps(as_json: bool) -> None:
+    """What no webhook told and the gateways' lists did, by gateway and day, with when it was noticed."""
+    rows = _translated(lambda: asyncio.run(_gaps(load_settings())))
+    if as_json:
+        click.echo(json.dumps(rows, indent=2, default=str))
+        return
+    titles = {
+        "gateway": "gateway",
+        "day": "day",
+        "missed": "missed",
+        "dead": "dead",
+        "first_noticed": "noticed from",
+        "last_noticed": "to",
+    }
+    _show(rows, titles)
 
 
 @gateways.command()
@@ -99,6 +123,7 @@ def replay(as_json: bool) -> None:
 
 
 def _status(settings: IntakeSettings) -> list[dict[str, Any]]:
+    listed = {row["gateway"]: row for row in asyncio.run(_gap_cursors(settings))}
     lines = LineLedger(settings.dsn.get_secret_value())
     try:
         lines.setup()
@@ -108,8 +133,8 @@ def _status(settings: IntakeSettings) -> list[dict[str, Any]]:
         lines.close()
     rows = []
     for name in (one.value for one in Gateway):
-        _, events, waiting, dead, last = counts.get(name, (name, 0, 0, 0, None))
-        polled = cursors.get(name, {})
+        _, events, waiting, dead, last, missed = counts.get(name, (name, 0, 0, 0, None, 0))
+        polled, looked = cursors.get(name, {}), listed.get(name, {})
         rows.append(
             {
                 "gateway": name,
@@ -117,22 +142,92 @@ def _status(settings: IntakeSettings) -> list[dict[str, Any]]:
                 "events_waiting": waiting,
                 "events_dead": dead,
                 "last_event": last,
+                "missed": missed,
+                "lists_read_to": looked.get("read_to"),
+                "lists_polled_at": looked.get("polled_at"),
                 "lines": polled.get("live", 0),
                 "lines_waiting": polled.get("unpublished", 0),
                 "cursor": polled.get("day"),
                 "polled_at": polled.get("polled_at"),
-                "problem": polled.get("problem"),
+                "problem": _both(polled.get("problem"), looked.get("problem")),
             }
         )
     return rows
 
 
 def _poll(settings: IntakeSettings, gateway: str | None) -> list[dict[str, Any]]:
+    names = [gateway] if gateway else None
     poller = Poller(settings, Metrics())
     try:
-        return [asdict(one) for one in poller.poll_once([gateway] if gateway else None)]
+        polled = poller.poll_once(names)
     finally:
         poller.stop()
+    closed = {one.gateway: one for one in asyncio.run(_look(settings, names))}
+    rows = []
+    for one in polled:
+        look = closed.get(one.gateway, Closed(one.gateway))
+        said = {"read_to": look.read_to, "listed": look.listed, "missed": look.missed}
+        rows.append({**asdict(one), **said, "problem": _both(one.problem, look.problem)})
+    return rows
+
+
+async def _look(settings: IntakeSettings, names: list[str] | None) -> list[Closed]:
+    metrics = Metrics()
+    ledger = Ledger(settings.dsn.get_secret_value())
+    producer = Producer(client_id="webhook_intake-gaps")
+    try:
+        await ledger.open()
+        await asyncio.to_thread(producer.prepare, [TOPIC, DEAD_TOPIC])
+        pipeline = Pipeline(ledger, producer, metrics)
+        closer = GapCloser(settings, ledger, pipeline, metrics)
+        try:
+            return await closer.look(names, everything=True)
+        finally:
+            await pipeline.drain()
+            await asyncio.to_thread(closer.close)
+    finally:
+        await asyncio.to_thread(producer.close)
+        await ledger.close()
+
+
+async def _gap_cursors(settings: IntakeSettings) -> list[dict[str, Any]]:
+    ledger = Ledger(settings.dsn.get_secret_value())
+    try:
+        await ledger.open()
+        return await GapLedger(ledger).cursors()
+    finally:
+        await ledger.close()
+
+
+async def _gaps(settings: IntakeSettings) -> list[dict[str, Any]]:
+    ledger = Ledger(settings.dsn.get_secret_value())
+    try:
+        await ledger.open()
+        found = await GapLedger(ledger).missed()
+    finally:
+        await ledger.close()
+    rows = []
+    for (name, day), group in groupby(found, key=lambda one: (one.gateway, one.day)):
+        those = list(group)
+        rows.append(
+            {
+                "gateway": name,
+                "day": day,
+                "missed": len(those),
+                "dead": sum(one.outcome == "DEAD" for one in those),
+                "first_noticed": those[0].noticed_at,
+                "last_noticed": those[-1].noticed_at,
+                "payments": [
+                    {"payment": one.payment, "noticed_at": one.noticed_at, "outcome": one.outcome}
+                    for one in those
+                ],
+            }
+        )
+    return rows
+
+
+def _both(*problems: str | None) -> str | None:
+    return "; ".join(problem for problem in problems if problem) or None
 
 
 async def _replay(settings: IntakeSettings) -> tuple[int, int]:

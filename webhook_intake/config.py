@@ -6,9 +6,10 @@ from datetime import date  # noqa: TC003 - pydantic reads it
 from functools import lru_cache
 from typing import Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from webhook_intake.clients import Network, networks
 from webhook_intake.errors import IntakeSettingsError
 
 PREFIX = "SETTLE_INTAKE_"
@@ -22,6 +23,11 @@ class IntakeSettings(BaseSettings):
     dsn: SecretStr = SecretStr("postgresql://settle@127.0.0.1:5442/settle_ops")
     host: str = "127.0.0.1"
     port: int = Field(default=5111, ge=1, le=65535)
+
+    # Requests a minute from one source: a gateway's route and the client's address. The next get 429.
+    rate_per_minute: int = Field(default=1000, ge=1)
+    # Networks of the proxies in front, with commas between them: only they are believed X-Forwarded-For.
+    trusted_proxies: str = ""
 
     # A gateway without a secret is not served: its route answers 404.
     razorpay_webhook_secret: SecretStr = SecretStr("")
@@ -48,6 +54,13 @@ class IntakeSettings(BaseSettings):
     poll_overlap_days: int = Field(default=3, ge=0, le=60)
     # The first day ever asked for; without it a first poll begins `poll_overlap_days` ago.
     poll_from: date | None = None
+    # Seconds between two looks at the gateways' lists of payments and refunds; 0 turns them off.
+    gap_seconds: float = Field(default=300, ge=0)
+    # Payments younger than this are left to their webhooks, which may be on the way.
+    gap_grace_seconds: float = Field(default=300, ge=0)
+    # Seconds before the last look that are read again each time; the days of `poll_overlap_days` are read
+    # again every `reread_seconds`: gateways list by creation, and a payment may be captured days later.
+    gap_overlap_seconds: float = Field(default=3600, ge=0)
     # What "today" is for the poller: the wall clock, or the greatest `at` on calendar.ticks.
     clock: Literal["wall", "ticks"] = "wall"
     # Rows per page; the gateways' own limits are 1000, 50000 and 20.
@@ -77,6 +90,16 @@ class IntakeSettings(BaseSettings):
             if _set(key) and len(key.get_secret_value().encode()) not in (16, 24, 32):
                 raise ValueError(f"{PREFIX}{name} must be 16, 24 or 32 bytes: it is an AES key")
         return self
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
+        networks(value)
+        return value
+
+    def proxies(self) -> tuple[Network, ...]:
+        """The networks whose X-Forwarded-For is believed."""
+        return networks(self.trusted_proxies)
 
     def secrets(self, name: str) -> tuple[str, ...]:
         """The secret called `name`, current first, then the previous one where it is still accepted."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import random
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 
 import urllib3
 
@@ -75,6 +77,26 @@ class Fetcher:
     def close(self) -> None:
         """Let go of the connections."""
         self._http.clear()
+
+
+def json_answer(name: str, body: bytes) -> dict[str, Any]:
+    """An answer that is a JSON object, its fractions Decimal; raises GatewayRefusedError for another one."""
+    try:
+        said = json.loads(body, parse_float=Decimal)
+    except ValueError as error:
+        raise GatewayRefusedError(f"{name} answered something that is not JSON") from error
+    if not isinstance(said, dict):
+        raise GatewayRefusedError(f"{name} answered in another shape")
+    return said
+
+
+def rows_of(name: str, found: Any) -> list[dict[str, Any]]:
+    """The rows within an answer, if it has any; raises GatewayRefusedError for another shape."""
+    if found is None:
+        return []
+    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
+        raise GatewayRefusedError(f"{name} answered in another shape: no list of rows")
+    return found
 
 
 def _path(url: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -26,12 +27,15 @@ def hear(event: Event) -> Heard:
         document = (
             event.document if event.document is not None else reader.read(event.content_type, event.body)
         )
-        return reader.hear(document, event.received_at, event.sha256)
+        heard = reader.hear(document, event.received_at, event.sha256)
     except (RefusedError, SettlementError) as error:
         raise UnreadableError(str(error)) from error
     except (TypeError, ValueError, KeyError, AttributeError, ArithmeticError) as error:
         # A shape nobody foresaw must not fail its neighbours in the batch; it can be replayed after the fix.
         raise UnreadableError(f"unforeseen shape: {type(error).__name__}: {error}") from error
+    if event.missed_on is None:
+        return heard
+    return replace(heard, words=tuple(replace(word, origin="POLL") for word in heard.words))
 
 
 def dead_letter(source: str, place: str, reason: str, payload: bytes, sha256: str) -> dict[str, Any]:

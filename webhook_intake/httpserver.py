@@ -134,11 +134,14 @@ class _Connection(asyncio.Protocol):
         self._refused = False
         self._discarded = 0
         self._paused = False
+        # Since when the client has not read what was written for it; None while it does.
+        self._unread_since: float | None = None
         self._begin()
 
     def _begin(self) -> None:
         self._url = b""
         self._headers: dict[str, str] = {}
+        self._headers_done = False
         self._header_bytes = 0
         self._parts: list[bytes] = []
         self._body_bytes = 0
@@ -155,6 +158,15 @@ class _Connection(asyncio.Protocol):
         self._server.connections.discard(self)
         self._transport = None
         self._slots.clear()
+
+    def pause_writing(self) -> None:
+        # A client that asks and does not read would fill our memory with its answers.
+        self._unread_since = time.monotonic()
+        self._read_on_or_not()
+
+    def resume_writing(self) -> None:
+        self._unread_since = None
+        self._read_on_or_not()
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
@@ -181,11 +193,15 @@ class _Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._count(len(name) + len(value))
+        if self._headers_done:
+            # A trailer says nothing here: a proxy in front has looked at the headers, not at what follows.
+            return
         key = name.decode("latin-1").lower()
         said = value.decode("latin-1").strip()
         self._headers[key] = f"{self._headers[key]},{said}" if key in self._headers else said
 
     def on_headers_complete(self) -> None:
+        self._headers_done = True
         length = self._headers.get("content-length", "")
         if length.isdigit() and int(length) > self._server.limits.body_bytes:
             self._refuse(413, "oversized")
@@ -225,7 +241,7 @@ class _Connection(asyncio.Protocol):
         task.add_done_callback(_RUNNING.discard)
         if len(self._slots) >= _AHEAD and not self._paused and self._transport is not None:
             self._paused = True
-            self._transport.pause_reading()
+            self._read_on_or_not()
 
     # ours
 
@@ -257,6 +273,14 @@ class _Connection(asyncio.Protocol):
             self.end()
         elif self._paused and len(self._slots) <= _AHEAD // 2:
             self._paused = False
+            self._read_on_or_not()
+
+    def _read_on_or_not(self) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        if self._paused or self._unread_since is not None:
+            self._transport.pause_reading()
+        else:
             self._transport.resume_reading()
 
     def _count(self, size: int) -> None:
@@ -275,9 +299,17 @@ class _Connection(asyncio.Protocol):
         self._write()
 
     def look_at_clock(self, now: float) -> None:
-        """End a request that drips in too slowly, and a connection nobody uses."""
+        """End a request that drips in too slowly, answers that are not read, and a connection nobody uses."""
         age = now - self._since
-        if self._receiving and age > self._server.limits.request_seconds:
+        unread = self._unread_since
+        if unread is not None and now - unread > self._server.limits.request_seconds:
+            self._unread_since = None
+            if not self._refused and self._server.on_refused is not None:
+                self._server.on_refused(408, "does not read", self._peer)
+            self._refused = True
+            if self._transport is not None:
+                self._transport.abort()
+        elif self._receiving and age > self._server.limits.request_seconds:
             self._refuse(408, "too slow")
         elif not self._receiving and not self._slots and age > _IDLE_SECONDS:
             self.end()

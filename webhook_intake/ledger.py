@@ -29,9 +29,10 @@ _SECONDS = 3.0
 _SETUP_LOCK = 5_111_001
 
 _KEEP = """
-INSERT INTO webhook_events (event_key, gateway, received_at, sha256, content_type, headers, body, about)
+INSERT INTO webhook_events (event_key, gateway, received_at, sha256, content_type, headers, body, about,
+                            missed_on)
 SELECT * FROM unnest(%b::text[], %b::text[], %b::timestamptz[], %b::text[], %b::text[], %b::text[],
-                     %b::bytea[], %b::text[])
+                     %b::bytea[], %b::text[], %b::date[])
 ON CONFLICT (event_key) DO NOTHING
 RETURNING event_key
 """
@@ -44,7 +45,7 @@ SET outcome = m.outcome, reason = m.reason, published_at = now()
 FROM unnest(%b::text[], %b::text[], %b::text[]) AS m(event_key, outcome, reason)
 WHERE e.event_key = m.event_key
 """
-_EVENT = "event_key, gateway, received_at, sha256, content_type, headers, body, about"
+_EVENT = "event_key, gateway, received_at, sha256, content_type, headers, body, about, missed_on"
 _UNPUBLISHED = f"""
 SELECT {_EVENT} FROM webhook_events
 WHERE published_at IS NULL AND received_at <= now() - make_interval(secs => %s)
@@ -58,6 +59,25 @@ _AUDIT = """
 INSERT INTO webhook_audit (at, gateway, status, reason, peer, sha256, size, count)
 SELECT * FROM unnest(%b::timestamptz[], %b::text[], %b::int[], %b::text[], %b::text[], %b::text[], %b::int[],
                      %b::int[])
+"""
+# A minute that a process's clock is behind counts into the newer one: the sum is never more than the limit.
+_GRANT = """
+greatest(0, least(%(limit)s::int - r.used, greatest(1, least(%(share)s::int, (%(limit)s::int - r.used) / 4))))
+"""
+_LEASE = f"""
+INSERT INTO webhook_rates AS r (source, minute, used, granted)
+SELECT source, %(minute)s::bigint, %(share)s::int, %(share)s::int
+FROM unnest(%(sources)b::text[]) AS asked(source) ORDER BY source
+ON CONFLICT (source) DO UPDATE
+SET minute = greatest(r.minute, excluded.minute),
+    used = CASE WHEN excluded.minute > r.minute THEN excluded.used ELSE r.used + {_GRANT} END,
+    granted = CASE WHEN excluded.minute > r.minute THEN excluded.granted ELSE {_GRANT} END
+RETURNING source, granted
+"""  # noqa: S608 - a constant of ours
+# Rows that a lease under way holds are left for the next minute: waiting for them could be a deadlock.
+_FORGET = """
+DELETE FROM webhook_rates
+WHERE source IN (SELECT source FROM webhook_rates WHERE minute < %s FOR UPDATE SKIP LOCKED)
 """
 
 
@@ -109,7 +129,7 @@ class Ledger:
         """Begin connecting, and make the tables."""
         await self._pool.open(wait=False)
         try:
-            async with self._connection(20.0) as connection, connection.transaction():
+            async with self.connection(20.0) as connection, connection.transaction():
                 await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_SETUP_LOCK,))
                 await connection.execute(SCHEMA.read_bytes(), prepare=False)
         except psycopg.Error as error:
@@ -125,7 +145,7 @@ class Ledger:
         """Write raw events durably; gives the keys of those that were new."""
         # Two batches that hold the same keys in different orders would wait for each other.
         rows = sorted(events, key=lambda event: event.event_key)
-        async with self._connection() as connection:
+        async with self.connection() as connection:
             cursor = await connection.execute(
                 _KEEP,
                 (
@@ -137,13 +157,14 @@ class Ledger:
                     [event.headers for event in rows],
                     [event.body for event in rows],
                     [event.about for event in rows],
+                    [event.missed_on for event in rows],
                 ),
             )
             return {row[0] for row in await cursor.fetchall()}
 
     async def published(self, keys: Iterable[str]) -> set[str]:
         """Which of these events need nothing more."""
-        async with self._connection() as connection:
+        async with self.connection() as connection:
             cursor = await connection.execute(_PUBLISHED, (list(keys),))
             return {row[0] for row in await cursor.fetchall()}
 
@@ -155,7 +176,7 @@ class Ledger:
         """
         rows = sorted(marks, key=lambda mark: mark.event_key)
         # The pipeline sends all four statements at once: one wait instead of four in every answer.
-        async with self._connection() as connection, connection.pipeline(), connection.transaction():
+        async with self.connection() as connection, connection.pipeline(), connection.transaction():
             await connection.execute("SET LOCAL synchronous_commit = off")
             await connection.execute(
                 _MARK,
@@ -168,41 +189,54 @@ class Ledger:
 
     async def unpublished(self, older_than: float, limit: int) -> list[Event]:
         """Events that were kept but, as far as is known, not published."""
-        async with self._connection() as connection:
+        async with self.connection() as connection:
             cursor = await connection.execute(_UNPUBLISHED, (older_than, limit))
             return [Event(*row) for row in await cursor.fetchall()]
 
     async def dead(self, limit: int) -> list[Event]:
         """Events that could not be understood."""
-        async with self._connection() as connection:
+        async with self.connection() as connection:
             cursor = await connection.execute(_DEAD, (limit,))
             return [Event(*row) for row in await cursor.fetchall()]
 
     async def about(self, payments: Iterable[str], but: Iterable[str]) -> list[Event]:
         """The events about these payments (`gateway:payment id`), but those with these keys."""
-        async with self._connection() as connection:
+        async with self.connection() as connection:
             cursor = await connection.execute(_ABOUT, (list(payments), list(but)))
             return [Event(*row) for row in await cursor.fetchall()]
 
     async def audit(self, refusals: Sequence[Refusal]) -> None:
         """Write down who was not let in."""
         columns = [list(column) for column in zip(*(_row(one) for one in refusals), strict=True)]
-        async with self._connection() as connection:
+        async with self.connection() as connection:
             await connection.execute(_AUDIT, columns)
+
+    async def lease(self, sources: Sequence[str], minute: int, *, share: int, limit: int) -> dict[str, int]:
+        """Up to a share of each source's minute, out of what all processes may take together."""
+        asked = {"sources": list(sources), "minute": minute, "share": share, "limit": limit}
+        async with self.connection() as connection:
+            cursor = await connection.execute(_LEASE, asked)
+            return {row[0]: row[1] for row in await cursor.fetchall()}
+
+    async def forget_leases(self, before: int) -> None:
+        """Let go of the minutes before this one."""
+        async with self.connection() as connection:
+            await connection.execute(_FORGET, (before,))
 
     async def answers(self) -> bool:
         """Does Postgres answer?"""
         try:
-            async with self._connection() as connection:
+            async with self.connection() as connection:
                 await connection.execute("SELECT 1")
         except UnavailableError:
             return False
         return True
 
     @asynccontextmanager
-    async def _connection(
+    async def connection(
         self, seconds: float = _SECONDS
     ) -> AsyncIterator[psycopg.AsyncConnection[tuple[Any, ...]]]:
+        """A connection of the pool for one statement or transaction."""
         try:
             async with asyncio.timeout(seconds), self._pool.connection(seconds) as connection:
                 yield connection

@@ -78,8 +78,9 @@ SELECT gateway, day, polled_at, lines, published, dead, problem,
 FROM poll_cursors AS c ORDER BY gateway
 """
 _EVENT_COUNTS = """
-SELECT gateway, count(*), count(*) FILTER (WHERE published_at IS NULL),
-       count(*) FILTER (WHERE outcome = 'DEAD'), max(received_at)
+SELECT gateway, count(*) FILTER (WHERE missed_on IS NULL), count(*) FILTER (WHERE published_at IS NULL),
+       count(*) FILTER (WHERE outcome = 'DEAD'), max(received_at) FILTER (WHERE missed_on IS NULL),
+       count(missed_on)
 FROM webhook_events GROUP BY gateway ORDER BY gateway
 """
 # One lock number per gateway, so that two polls of one gateway do not wait for each other row by row.
@@ -173,7 +174,7 @@ class LineLedger:
             return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
     def event_counts(self) -> list[tuple[Any, ...]]:
-        """Per gateway: events, unpublished ones, dead ones, and the last one's time."""
+        """Per gateway: webhooks, what is unpublished or dead, the last webhook's time, what was missed."""
         with self._using() as connection:
             return connection.execute(_EVENT_COUNTS).fetchall()
 

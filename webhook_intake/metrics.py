@@ -14,6 +14,8 @@ _HELP = {
     "settle_intake_swept_total": "Events published by the sweeper after a crash or an outage.",
     "settle_intake_poll_lines_total": "Settlement lines read from gateways' reports.",
     "settle_intake_poll_requests_total": "Calls to gateways' APIs, by gateway and status.",
+    "settle_intake_listed_total": "Payments and refunds read from gateways' lists.",
+    "settle_intake_missed_total": "Payments and refunds on gateways' lists that no webhook had told.",
     "settle_intake_polls_total": "Polls by gateway and outcome.",
 }
 

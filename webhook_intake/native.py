@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 from settlement.calendar import IST
 from settlement.errors import SettlementError
 from settlement.money import parse_amount, quantize
+from settlement.references import normalise_utr
 from webhook_intake.errors import MalformedError, UnreadableError
 
 # A form of ours has under a hundred fields; a body of a million "&" would otherwise cost a second of parsing.
@@ -54,6 +55,14 @@ def rupees(row: dict[str, Any], name: str, *, places: int = 2, missing: Decimal 
 def rounded(amount: Decimal) -> Decimal:
     """To the paisa."""
     return quantize(amount)
+
+
+def normal_utr(raw: str | None) -> str | None:
+    """A UTR as it is matched; None where there is none."""
+    try:
+        return normalise_utr(raw)
+    except SettlementError as error:
+        raise UnreadableError(str(error)) from error
 
 
 def moment(row: dict[str, Any], name: str) -> datetime:

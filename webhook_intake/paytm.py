@@ -6,16 +6,13 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from settlement.calendar import ist_date
-from settlement.errors import SettlementError
-from settlement.gateways import EntityType, Gateway, GatewayStatus, LineType, settlement_bank
-from settlement.gateways import record_id as gateway_record_id
+from settlement.gateways import EntityType, Gateway, GatewayStatus, LineType
 from settlement.money import ZERO
-from settlement.references import normalise_utr
 from settlement.versions import gateway_version
 from webhook_intake import checksum
 from webhook_intake.errors import ForgedError, MalformedError, UnreadableError
 from webhook_intake.native import form, is_json, json_object, maybe, moment, rupees, text
-from webhook_intake.records import Checked, Heard, Line, RefundFact, Word
+from webhook_intake.records import Checked, Heard, Line, RefundFact, Word, settlement_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -125,45 +122,28 @@ def line(row: dict[str, Any], sha256: str) -> Line:
     gross = rupees(row, "amount")
     fee = rupees(row, "commission", missing=ZERO)
     tax = rupees(row, "gst", missing=ZERO)
-    settlement_id = text(row, "payoutId")
-    # The payout's date is the business date; the time within it may be missing.
-    paid_out = moment(row, "settledDate" if maybe(row, "settledDate") else "payoutDate")
-    settled_on = ist_date(moment(row, "payoutDate"))
     merchant_id, order_ref = _references({"MERC_UNQ_REF": row.get("merchantUniqueRef")})
     entity_id = text(row, "transactionId")
-    utr_raw = maybe(row, "utrNo")
-    utr = _utr(utr_raw)
-    name = f"{kind}/{entity_id}"
-    return Line(
-        f"{NAME}:{name}",
-        Word(
-            gateway=NAME,
-            entity_type=EntityType.SETTLEMENT_LINE,
-            entity_id=entity_id,
-            record_id=gateway_record_id(
-                NAME, EntityType.SETTLEMENT_LINE, f"{name}@{settlement_id}/{utr or '-'}"
-            ),
-            line_type=line_type,
-            transaction_id=maybe(row, "orderId"),
-            order_ref=order_ref,
-            merchant_id=merchant_id,
-            status=GatewayStatus.SETTLED,
-            method=_METHODS.get(maybe(row, "paymentMode") or ""),
-            amount=abs(gross),
-            fee=fee,
-            tax=tax,
-            net=_net(row, gross, fee, tax, sign),
-            settlement_id=settlement_id,
-            utr=utr,
-            utr_raw=utr_raw,
-            settled_on=settled_on,
-            bank=settlement_bank(NAME),
-            occurred_at=paid_out,
-            paid_on=ist_date(moment(row, "transactionDate")) if line_type is LineType.PAYMENT else None,
-            origin="POLL",
-            raw_sha256=sha256,
-            version=gateway_version(GatewayStatus.SETTLED, paid_out),
-        ),
+    return settlement_line(
+        gateway=NAME,
+        name=f"{kind}/{entity_id}",
+        entity_id=entity_id,
+        line_type=line_type,
+        transaction_id=maybe(row, "orderId"),
+        order_ref=order_ref,
+        merchant_id=merchant_id,
+        method=_METHODS.get(maybe(row, "paymentMode") or ""),
+        amount=gross,
+        fee=fee,
+        tax=tax,
+        net=_net(row, gross, fee, tax, sign),
+        settlement_id=text(row, "payoutId"),
+        utr_raw=maybe(row, "utrNo"),
+        # The payout's date is the business date; the time within it may be missing.
+        settled_at=moment(row, "settledDate" if maybe(row, "settledDate") else "payoutDate"),
+        settled_on=ist_date(moment(row, "payoutDate")),
+        paid_at=moment(row, "transactionDate") if line_type is LineType.PAYMENT else None,
+        raw_sha256=sha256,
     )
 
 
@@ -259,10 +239,3 @@ def _skip(whole: str, at: int, sign: str = "") -> int:
             raise ValueError(f"expected {sign}")
         at += 1
     return at
-
-
-def _utr(raw: str | None) -> str | None:
-    try:
-        return normalise_utr(raw)
-    except SettlementError as error:
-        raise UnreadableError(str(error)) from error

@@ -11,16 +11,13 @@ import hmac
 from typing import TYPE_CHECKING, Any
 
 from settlement.calendar import ist_date
-from settlement.errors import SettlementError
-from settlement.gateways import EntityType, Gateway, GatewayStatus, LineType, settlement_bank
-from settlement.gateways import record_id as gateway_record_id
+from settlement.gateways import EntityType, Gateway, GatewayStatus, LineType
 from settlement.masking import has_card_number
 from settlement.money import ZERO
-from settlement.references import normalise_utr
 from settlement.versions import gateway_version
 from webhook_intake.errors import ForgedError, MalformedError, UnreadableError
 from webhook_intake.native import form, is_json, json_object, maybe, moment, rupees, text
-from webhook_intake.records import Checked, Heard, Line, RefundFact, Word
+from webhook_intake.records import Checked, Heard, Line, RefundFact, Word, settlement_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,6 +38,21 @@ _REFUND_STATUS = {
     "queued": GatewayStatus.PENDING,
     "pending": GatewayStatus.PENDING,
 }
+# The lists spell one word for what a notice says in two.
+_LISTED = {
+    "success": ("success", "captured"),
+    "captured": ("success", "captured"),
+    "auth": ("success", "auth"),
+    "failure": ("failure", "failed"),
+    "failed": ("failure", "failed"),
+    "bounced": ("failure", "bounced"),
+    "dropped": ("failure", "dropped"),
+    "usercancelled": ("failure", "userCancelled"),
+    "pending": ("pending", "pending"),
+    "in progress": ("pending", "in progress"),
+    "initiated": ("pending", "initiated"),
+}
+_LISTED_REFUND = {"in progress": "pending", "requested": "pending"}
 _METHODS = {
     "CC": "card",
     "DC": "card",
@@ -155,6 +167,20 @@ def hear(fields: dict[str, Any], received_at: datetime, sha256: str) -> Heard:
     return Heard((word,))
 
 
+def list_status(row: Mapping[str, Any]) -> tuple[str, str]:
+    """A listed payment's status and unmappedstatus; a word that is not known is left as it is."""
+    said = str(row.get("status", "")).lower()
+    if said == "success" and str(row.get("action", "")).lower() == "auth":
+        said = "auth"
+    return _LISTED.get(said, (said, said))
+
+
+def refund_list_status(row: Mapping[str, Any]) -> str:
+    """A listed refund's status as a notice has it."""
+    said = str(row.get("Status", "")).lower()
+    return _LISTED_REFUND.get(said, said)
+
+
 def lines(batch: dict[str, Any], sha256: str) -> list[Line | tuple[dict[str, Any], str]]:
     """A settlement batch's rows; one that cannot be read comes back with why, its neighbours go on."""
     found: list[Line | tuple[dict[str, Any], str]] = []
@@ -171,8 +197,6 @@ def _line(batch: dict[str, Any], row: dict[str, Any], sha256: str) -> Line:
     line_type, sign = _ACTIONS.get(action.lower(), (LineType.ADJUSTMENT, 0))
     if not sign and not action.upper().startswith("ADJ"):
         raise UnreadableError(f"action {action!r} is none of {', '.join(_ACTIONS)} or ADJ_…")
-    settlement_id = text(batch, "settlementId")
-    settled_at = moment(batch, "settlementCompletedDate")
     gross = rupees(row, "transactionAmount", places=_PLACES)
     fee = rupees(row, "merchantServiceFee", places=_PLACES, missing=ZERO)
     tax = rupees(row, "merchantServiceTax", places=_PLACES, missing=ZERO)
@@ -180,38 +204,23 @@ def _line(batch: dict[str, Any], row: dict[str, Any], sha256: str) -> Line:
     default = gross if not sign else gross - fee - tax
     net = rupees(row, "merchantNetAmount", places=_PLACES, missing=default)
     entity_id = text(row, "payuId")
-    name = f"{action}/{entity_id}/{maybe(row, 'requestId') or '-'}"
-    utr_raw = maybe(batch, "utrNumber")
-    utr = _utr(utr_raw)
-    return Line(
-        f"{NAME}:{name}",
-        Word(
-            gateway=NAME,
-            entity_type=EntityType.SETTLEMENT_LINE,
-            entity_id=entity_id,
-            record_id=gateway_record_id(
-                NAME, EntityType.SETTLEMENT_LINE, f"{name}@{settlement_id}/{utr or '-'}"
-            ),
-            line_type=line_type,
-            transaction_id=maybe(row, "merchantTransactionId"),
-            merchant_id=maybe(row, "udf1"),
-            status=GatewayStatus.SETTLED,
-            method=_METHODS.get((maybe(row, "mode") or "").upper()),
-            amount=abs(gross),
-            fee=fee,
-            tax=tax,
-            net=_signed(net, sign),
-            settlement_id=settlement_id,
-            utr=utr,
-            utr_raw=utr_raw,
-            settled_on=ist_date(settled_at),
-            bank=settlement_bank(NAME),
-            occurred_at=settled_at,
-            paid_on=ist_date(moment(row, "transactionDate")) if line_type is LineType.PAYMENT else None,
-            origin="POLL",
-            raw_sha256=sha256,
-            version=gateway_version(GatewayStatus.SETTLED, settled_at),
-        ),
+    return settlement_line(
+        gateway=NAME,
+        name=f"{action}/{entity_id}/{maybe(row, 'requestId') or '-'}",
+        entity_id=entity_id,
+        line_type=line_type,
+        transaction_id=maybe(row, "merchantTransactionId"),
+        merchant_id=maybe(row, "udf1"),
+        method=_METHODS.get((maybe(row, "mode") or "").upper()),
+        amount=gross,
+        fee=fee,
+        tax=tax,
+        net=_signed(net, sign),
+        settlement_id=text(batch, "settlementId"),
+        utr_raw=maybe(batch, "utrNumber"),
+        settled_at=moment(batch, "settlementCompletedDate"),
+        paid_at=moment(row, "transactionDate") if line_type is LineType.PAYMENT else None,
+        raw_sha256=sha256,
     )
 
 
@@ -256,10 +265,3 @@ def _payment_status(fields: dict[str, Any]) -> GatewayStatus:
 def _signed(net: Decimal, sign: int) -> Decimal:
     """The sign comes from the action; a capture may still net below zero after its fees."""
     return -abs(net) if sign < 0 else net
-
-
-def _utr(raw: str | None) -> str | None:
-    try:
-        return normalise_utr(raw)
-    except SettlementError as error:
-        raise UnreadableError(str(error)) from error

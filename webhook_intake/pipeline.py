@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from bus.errors import BusError, BusTransientError, RecordRefusedError
@@ -185,7 +186,8 @@ class Pipeline:
             await self._bury(letters)
             for event, reason in letters:
                 marks[event.event_key] = Mark(event.event_key, "DEAD", reason[:500])
-        self._metrics.count("settle_intake_records_total", len(words), topic=TOPIC, origin="WEBHOOK")
+        for origin, count in Counter(word.origin for _, word in words).items():
+            self._metrics.count("settle_intake_records_total", count, topic=TOPIC, origin=origin)
         return list(marks.values())
 
     async def _after_refunds(self, heard: Sequence[tuple[Event, Heard]]) -> list[tuple[Event, Word]]:

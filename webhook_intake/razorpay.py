@@ -14,14 +14,12 @@ import orjson
 
 from settlement.calendar import ist_date
 from settlement.errors import SettlementError
-from settlement.gateways import EntityType, Gateway, GatewayStatus, LineType, settlement_bank
-from settlement.gateways import record_id as gateway_record_id
+from settlement.gateways import EntityType, Gateway, GatewayStatus, LineType
 from settlement.money import ZERO, from_minor
-from settlement.references import normalise_utr
 from settlement.versions import gateway_version
 from webhook_intake.errors import ForgedError, UnreadableError
-from webhook_intake.native import from_epoch, maybe, text
-from webhook_intake.records import Checked, Heard, Line, Word
+from webhook_intake.native import from_epoch, maybe, normal_utr, text
+from webhook_intake.records import Checked, Heard, Line, Word, settlement_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,7 +66,8 @@ def check(headers: Mapping[str, str], body: bytes, sha256: str, secrets: Sequenc
     # anything.
     key = f"{NAME}:{headers.get('x-razorpay-event-id', '')[:64]}:{sha256[:16]}"
     try:
-        return Checked(key, read(headers.get("content-type", ""), body))
+        event = read(headers.get("content-type", ""), body)
+        return Checked(key, event, about=_about(event))
     except UnreadableError as error:
         return Checked(key, problem=str(error))
 
@@ -109,45 +108,35 @@ def line(item: dict[str, Any], sha256: str) -> Line | None:
     if line_type is None:
         raise UnreadableError(f"type {kind!r} is none of {', '.join(_LINE_TYPES)}")
     entity_id = text(item, "entity_id")
-    settlement_id = text(item, "settlement_id")
-    settled_at = from_epoch(item, "settled_at")
     notes = _notes(item)
-    utr_raw = maybe(item, "settlement_utr")
     fee, tax = _fee_and_tax(item)
-    utr = _utr(utr_raw)
-    return Line(
-        f"{NAME}:{kind}/{entity_id}",
-        Word(
-            gateway=NAME,
-            entity_type=EntityType.SETTLEMENT_LINE,
-            entity_id=entity_id,
-            record_id=gateway_record_id(
-                NAME, EntityType.SETTLEMENT_LINE, f"{kind}/{entity_id}@{settlement_id}/{utr or '-'}"
-            ),
-            line_type=line_type,
-            transaction_id=maybe(notes, "transaction_id"),
-            order_ref=maybe(item, "order_receipt"),
-            merchant_id=maybe(notes, "merchant_id"),
-            status=GatewayStatus.SETTLED,
-            method=maybe(item, "method"),
-            currency=text(item, "currency"),
-            amount=abs(_paise(item, "amount")),
-            fee=fee,
-            tax=tax,
-            # What moved, by the gateway's own columns: for a payment this is amount − fee − tax.
-            net=_paise(item, "credit") - _paise(item, "debit"),
-            settlement_id=settlement_id,
-            utr=utr,
-            utr_raw=utr_raw,
-            settled_on=ist_date(settled_at),
-            bank=settlement_bank(NAME),
-            occurred_at=settled_at,
-            paid_on=ist_date(from_epoch(item, "created_at")) if line_type is LineType.PAYMENT else None,
-            origin="POLL",
-            raw_sha256=sha256,
-            version=gateway_version(GatewayStatus.SETTLED, settled_at),
-        ),
+    return settlement_line(
+        gateway=NAME,
+        name=f"{kind}/{entity_id}",
+        entity_id=entity_id,
+        line_type=line_type,
+        transaction_id=maybe(notes, "transaction_id"),
+        order_ref=maybe(item, "order_receipt"),
+        merchant_id=maybe(notes, "merchant_id"),
+        method=maybe(item, "method"),
+        currency=text(item, "currency"),
+        amount=_paise(item, "amount"),
+        fee=fee,
+        tax=tax,
+        # What moved, by the gateway's own columns: for a payment this is amount − fee − tax.
+        net=_paise(item, "credit") - _paise(item, "debit"),
+        settlement_id=text(item, "settlement_id"),
+        utr_raw=maybe(item, "settlement_utr"),
+        settled_at=from_epoch(item, "settled_at"),
+        paid_at=from_epoch(item, "created_at") if line_type is LineType.PAYMENT else None,
+        raw_sha256=sha256,
     )
+
+
+def _about(event: dict[str, Any]) -> str | None:
+    """The payment an event speaks of, if any; what cannot be found here is said when the event is heard."""
+    payment = _object(_object(_object(event, "payload"), "payment"), "entity").get("id")
+    return f"{NAME}:{payment[:64]}" if isinstance(payment, str) else None
 
 
 def _payment(payment: dict[str, Any], at: datetime, sha256: str) -> Word:
@@ -182,6 +171,7 @@ def _refund(refund: dict[str, Any], payment: dict[str, Any] | None, at: datetime
     status = _status(refund, _REFUND_STATUS)
     amount = _paise(refund, "amount")
     notes = {**_notes(payment or {}), **_notes(refund)}
+    utr_raw = maybe(_object(refund, "acquirer_data"), "utr")
     return Word(
         gateway=NAME,
         entity_type=EntityType.REFUND,
@@ -194,8 +184,8 @@ def _refund(refund: dict[str, Any], payment: dict[str, Any] | None, at: datetime
         currency=text(refund, "currency"),
         amount=amount,
         net=-amount if status is GatewayStatus.REFUNDED else ZERO,
-        utr=_utr(maybe(_object(refund, "acquirer_data"), "utr")),
-        utr_raw=maybe(_object(refund, "acquirer_data"), "utr"),
+        utr=normal_utr(utr_raw),
+        utr_raw=utr_raw,
         occurred_at=at,
         paid_on=ist_date(from_epoch(payment, "created_at")) if payment else None,
         raw_sha256=sha256,
@@ -242,10 +232,3 @@ def _fee_and_tax(row: dict[str, Any]) -> tuple[Decimal, Decimal]:
     """Razorpay's fee includes the tax, and both are null before capture; ours stand apart."""
     tax = _paise(row, "tax")
     return _paise(row, "fee") - tax, tax
-
-
-def _utr(raw: str | None) -> str | None:
-    try:
-        return normalise_utr(raw)
-    except SettlementError as error:
-        raise UnreadableError(str(error)) from error

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from settlement.calendar import ist_date
+from settlement.gateways import EntityType, GatewayStatus, LineType, record_id, settlement_bank
+from settlement.versions import gateway_version
+from webhook_intake.native import normal_utr
+
 if TYPE_CHECKING:
     from datetime import date, datetime
-
-PAYMENT = "PAYMENT"
-REFUND = "REFUND"
-SETTLEMENT_LINE = "SETTLEMENT_LINE"
 
 ZERO = Decimal("0.00")
 
@@ -89,13 +90,16 @@ class Checked:
     # None where the signature holds over bytes that cannot be read: kept, and a dead letter.
     document: Any = None
     problem: str | None = None
-    # gateway:payment id, where a refund's notice leaves the payment to other events.
+    # gateway:payment id, to find all that was heard about one payment.
     about: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A verified webhook as the ledger keeps it; `document` is what was already read from it, if anything."""
+    """A verified webhook as the ledger keeps it, or the one that should have come.
+
+    `document` is what was already read from it, if anything.
+    """
 
     event_key: str
     gateway: str
@@ -105,6 +109,8 @@ class Event:
     headers: str
     body: bytes
     about: str | None = None
+    # The day of a payment or refund whose webhook never came; None for a webhook.
+    missed_on: date | None = None
     document: Any = None
 
 
@@ -116,6 +122,63 @@ class Line:
     word: Word
 
 
+def settlement_line(
+    *,
+    gateway: str,
+    name: str,
+    entity_id: str,
+    line_type: LineType,
+    settlement_id: str,
+    utr_raw: str | None,
+    settled_at: datetime,
+    amount: Decimal,
+    fee: Decimal,
+    tax: Decimal,
+    net: Decimal,
+    raw_sha256: str,
+    settled_on: date | None = None,
+    paid_at: datetime | None = None,
+    transaction_id: str | None = None,
+    order_ref: str | None = None,
+    merchant_id: str | None = None,
+    method: str | None = None,
+    currency: str = "INR",
+) -> Line:
+    """A row of a settlement report; `name` tells it from the gateway's other rows.
+
+    Settlement and UTR are part of the record's key: a line that gains its UTR is matched elsewhere.
+    """
+    utr = normal_utr(utr_raw)
+    word = Word(
+        gateway=gateway,
+        entity_type=EntityType.SETTLEMENT_LINE,
+        entity_id=entity_id,
+        record_id=record_id(gateway, EntityType.SETTLEMENT_LINE, f"{name}@{settlement_id}/{utr or '-'}"),
+        line_type=line_type,
+        transaction_id=transaction_id,
+        order_ref=order_ref,
+        merchant_id=merchant_id,
+        status=GatewayStatus.SETTLED,
+        method=method,
+        currency=currency,
+        amount=abs(amount),
+        fee=fee,
+        tax=tax,
+        net=net,
+        settlement_id=settlement_id,
+        utr=utr,
+        utr_raw=utr_raw,
+        settled_on=settled_on or ist_date(settled_at),
+        bank=settlement_bank(gateway),
+        occurred_at=settled_at,
+        paid_on=ist_date(paid_at) if paid_at else None,
+        origin="POLL",
+        raw_sha256=raw_sha256,
+        version=gateway_version(GatewayStatus.SETTLED, settled_at),
+    )
+    return Line(f"{gateway}:{name}", word)
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """One page of a report: rows read, rows not understood, and how much there is in all."""
@@ -124,3 +187,17 @@ class Page:
     dead: tuple[tuple[bytes, str], ...] = field(default=())
     rows: int = 0
     more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A row of a gateway's list of payments or refunds, as the notice that should have come."""
+
+    # gateway:payment id.
+    about: str
+    notice: dict[str, Any]
+    at: datetime
+
+    def saying(self, notice: dict[str, Any]) -> Listed:
+        """The same row with more to say."""
+        return replace(self, notice=notice)

@@ -8,13 +8,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import json
 import logging
 import time
 import uuid
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from decimal import Decimal
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlencode
@@ -23,7 +21,7 @@ import orjson
 
 from webhook_intake import paytm, payu, razorpay
 from webhook_intake.errors import GatewayBusyError, GatewayRefusedError, UnreadableError
-from webhook_intake.fetching import Ask
+from webhook_intake.fetching import Ask, json_answer, rows_of
 from webhook_intake.records import Line, Page
 
 if TYPE_CHECKING:
@@ -76,8 +74,8 @@ class RazorpayReport:
 
     def read(self, body: bytes) -> tuple[Page, int | None]:
         """The page's items."""
-        said = _json(self.name, body)
-        items = _list(self.name, said.get("items"))
+        said = json_answer(self.name, body)
+        items = rows_of(self.name, said.get("items"))
         page = _page(items, hashlib.sha256(body).hexdigest(), razorpay.line)
         return replace(page, more=page.rows >= self.page_size), None
 
@@ -114,11 +112,11 @@ class PayuReport:
 
     def read(self, body: bytes) -> tuple[Page, int | None]:
         """The page's transactions, each with its batch."""
-        said = _json(self.name, body)
+        said = json_answer(self.name, body)
         if said.get("status") not in (0, "0"):
             return Page(), None
         result = said.get("result")
-        batches = _list(self.name, result.get("data") if isinstance(result, dict) else None)
+        batches = rows_of(self.name, result.get("data") if isinstance(result, dict) else None)
         sha256 = hashlib.sha256(body).hexdigest()
         lines: list[Line] = []
         dead: list[tuple[bytes, str]] = []
@@ -171,7 +169,7 @@ class PaytmReport:
 
     def read(self, body: bytes) -> tuple[Page, int | None]:
         """The page's rows."""
-        said = _json(self.name, body).get("response")
+        said = json_answer(self.name, body).get("response")
         inner = said.get("body") if isinstance(said, dict) else None
         if not isinstance(inner, dict):
             raise GatewayRefusedError("paytm answered in another shape: response.body is missing")
@@ -183,7 +181,7 @@ class PaytmReport:
             raise GatewayBusyError("paytm answered 00000900")
         if code != "00000000":
             raise GatewayRefusedError(f"paytm answered {code}")
-        rows = _list(self.name, inner.get("settlementDetailList"))
+        rows = rows_of(self.name, inner.get("settlementDetailList"))
         pages = inner.get("paginatorTotalPage")
         return _page(rows, hashlib.sha256(body).hexdigest(), paytm.line), pages if isinstance(
             pages, int
@@ -228,24 +226,6 @@ def _page(rows: list[dict[str, Any]], sha256: str, line: Any) -> Page:
             if found is not None:
                 lines.append(found)
     return Page(tuple(lines), tuple(dead), len(rows))
-
-
-def _json(name: str, body: bytes) -> dict[str, Any]:
-    try:
-        said = json.loads(body, parse_float=Decimal)
-    except ValueError as error:
-        raise GatewayRefusedError(f"{name} answered something that is not JSON") from error
-    if not isinstance(said, dict):
-        raise GatewayRefusedError(f"{name} answered in another shape")
-    return said
-
-
-def _list(name: str, found: Any) -> list[dict[str, Any]]:
-    if found is None:
-        return []
-    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
-        raise GatewayRefusedError(f"{name} answered in another shape: no list of rows")
-    return found
 
 
 def _text(row: dict[str, Any]) -> bytes:

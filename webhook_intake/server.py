@@ -8,18 +8,22 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import orjson
 
+from webhook_intake.clients import Clients
 from webhook_intake.errors import MalformedError, RefusedError, UnavailableError
 from webhook_intake.gates import checks
 from webhook_intake.httpserver import HttpServer, Request, Response
 from webhook_intake.ledger import Ledger, Refusal
+from webhook_intake.ratelimit import RateLimit
 from webhook_intake.records import Event
 
 if TYPE_CHECKING:
+    from webhook_intake.clients import Client
     from webhook_intake.config import IntakeSettings
     from webhook_intake.metrics import Metrics
     from webhook_intake.pipeline import Pipeline
@@ -48,6 +52,8 @@ class IntakeServer:
         self._ledger = ledger
         self._pipeline = pipeline
         self._metrics = metrics
+        self._clients = Clients(settings.proxies())
+        self._rates = RateLimit(ledger, settings.rate_per_minute)
         self._refusals: dict[tuple[str, int, str, str], Refusal] = {}
         self.http = HttpServer(self.handle, on_refused=self._refused_early)
         # Why webhooks cannot be taken yet; None once Postgres, Kafka and the registry have answered.
@@ -67,10 +73,18 @@ class IntakeServer:
         check = self._checks.get(gateway)
         if check is None:
             return self._refuse(request, "?", 404, "no such gateway")
-        if request.method != "POST":
-            return self._refuse(request, gateway, 405, "not POST")
         if self.waiting_for is not None:
             return self._unavailable(gateway, UnavailableError(self.waiting_for))
+        # Before anything that costs more: also a forged request is one.
+        pause = await self._rates.pause(f"{gateway} {self._client(request).site}")
+        if pause:
+            answer = self._refuse(request, gateway, 429, "too many requests")
+            return replace(answer, headers=(("retry-after", str(pause)),))
+        if request.method != "POST":
+            return self._refuse(request, gateway, 405, "not POST")
+        if request.headers.get("content-encoding", "identity").lower() != "identity":
+            # Signatures stand over the text itself; what would have to be unpacked first is not read at all.
+            return self._refuse(request, gateway, 415, "encoded")
         body, sha256 = request.body, hashlib.sha256(request.body).hexdigest()
         try:
             # 1.
@@ -88,7 +102,7 @@ class IntakeServer:
             orjson.dumps({name: request.headers[name] for name in _KEPT if name in request.headers}).decode(),
             body,
             _plain(checked.about) if checked.about else None,
-            checked.document,
+            document=checked.document,
         )
         try:
             # 2. to 4.
@@ -112,8 +126,11 @@ class IntakeServer:
         return Response(503, f"{error}\n".encode(), headers=(("retry-after", str(error.retry_after)),))
 
     def _refuse(self, request: Request, gateway: str, status: int, reason: str, sha256: str = "") -> Response:
-        self._audit(gateway, status, reason, request.peer, sha256, len(request.body))
+        self._audit(gateway, status, reason, self._client(request).address, sha256, len(request.body))
         return Response(status, f"{reason}\n".encode())
+
+    def _client(self, request: Request) -> Client:
+        return self._clients.of(request.peer, request.headers.get("x-forwarded-for", ""))
 
     def _refused_early(self, status: int, reason: str, peer: str) -> None:
         self._audit("?", status, reason, peer, "", 0)

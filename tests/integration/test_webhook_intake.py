@@ -1,4 +1,4 @@
-"""Webhooks and settlement polls against the real Postgres, Kafka and registry, with real processes killed."""
+"""Webhooks, gaps and settlement polls against the real Postgres, Kafka and registry; processes are killed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import urllib.request
 import uuid
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode
@@ -54,6 +54,9 @@ OURS = {
     "SETTLE_INTAKE_RAZORPAY_KEY_SECRET": "secret",
     "SETTLE_INTAKE_POLL_SECONDS": "0",
     "SETTLE_INTAKE_CLOCK": "wall",
+    "SETTLE_INTAKE_RATE_PER_MINUTE": "1000000",
+    "SETTLE_INTAKE_GAP_SECONDS": "0",
+    "SETTLE_INTAKE_GAP_GRACE_SECONDS": "0",
 }
 
 
@@ -335,6 +338,22 @@ def test_refused_requests_write_nothing_but_a_line_in_the_audit(intake: Process)
     assert on_topic(payment) == []
 
 
+def test_two_processes_hold_one_limit(make: Callable[..., Process]) -> None:
+    both = [make(SETTLE_INTAKE_RATE_PER_MINUTE="30") for _ in range(2)]
+    # The limit is of a minute: the requests below must not reach into the next one.
+    wait_for(lambda: time.time() % 60 < 30, "the first half of a minute")
+    forged = event("pay_forged", secret="guess")
+    answers = Counter(post(process, *forged) for _ in range(40) for process in both)
+    assert answers == {401: 30, 429: 50}
+    assert [row[0] for row in rows("SELECT used FROM webhook_rates")] == [30]
+    # Another gateway's route is another source.
+    assert post(both[0], "/webhook/payu", b"status=success&hash=0", {}) == 401
+    wait_for(lambda: rows("SELECT 1 FROM webhook_audit WHERE status = 429"), "the audit")
+    (refused,) = rows("SELECT sum(count) FROM webhook_audit WHERE status = 429")
+    assert refused[0] <= 50
+    assert rows("SELECT 1 FROM webhook_events") == []
+
+
 def test_previous_and_current_secret(intake: Process) -> None:
     mark = uuid.uuid4().hex
     assert post(intake, *event(f"pay_a{mark}", secret=RAZORPAY_SECRET)) == 200
@@ -570,3 +589,110 @@ def test_lines_written_down_but_not_published_are_published_by_the_next_poll(sta
     assert poll("razorpay")["razorpay"].published == 1
     first, second = on_topic(mark)
     assert first.value == second.value
+
+
+def listed(payment: str, at: datetime, **change: Any) -> dict[str, Any]:
+    """A payment as Razorpay lists it; `event` tells the same in a webhook."""
+    return {
+        "id": payment,
+        "entity": "payment",
+        "amount": 100_000,
+        "currency": "INR",
+        "status": "captured",
+        "amount_refunded": 0,
+        "notes": {"transaction_id": f"T{payment}", "merchant_id": "M1"},
+        "created_at": int(at.timestamp()),
+        **change,
+    }
+
+
+def test_what_webhooks_missed_is_published_counted_and_listed(
+    stand_in: Process, make: Callable[..., Process]
+) -> None:
+    mark = uuid.uuid4().hex
+    at = today() - timedelta(minutes=2)
+    told, missed = listed(f"pay_a{mark}", at), listed(f"pay_b{mark}", at)
+    put(stand_in, "razorpay/payments", {"items": [told, missed]})
+    refund = {"id": f"rfnd_{mark}", "amount": 40_000, "currency": "INR", "payment_id": told["id"]}
+    refund |= {"status": "processed", "notes": [], "created_at": int(at.timestamp()) + 30}
+    put(stand_in, "razorpay/payments", {"items": [{**told, "amount_refunded": 40_000}]})
+    put(stand_in, "razorpay/refunds", {"items": [refund]})
+    put(stand_in, "razorpay/behaviour", {"fail_next": 1, "status": 429, "duplicate_next": 1})
+    intake = make()
+    assert post(intake, *event(told["id"], at=int(at.timestamp()) + 2)) == 200
+
+    answer = CliRunner().invoke(gateways_cli, ["poll", "razorpay", "--json"])
+    assert answer.exit_code == 0
+    (polled,) = json.loads(answer.stdout)
+    assert (polled["missed"], polled["problem"]) == (2, None)
+    records = {record.key: record.value for record in on_topic(mark)}
+    assert set(records) == {
+        f"razorpay:PAYMENT:pay_a{mark}",
+        f"razorpay:PAYMENT:pay_b{mark}",
+        f"razorpay:REFUND:rfnd_{mark}",
+    }
+    assert records[f"razorpay:PAYMENT:pay_a{mark}"]["refunded_amount"] == Decimal("400.00")
+    assert records[f"razorpay:PAYMENT:pay_b{mark}"]["origin"] == "POLL"
+
+    (gap,) = json.loads(CliRunner().invoke(gateways_cli, ["gaps", "--json"]).stdout)
+    assert (gap["gateway"], gap["day"], gap["missed"], gap["dead"]) == ("razorpay", str(at.date()), 2, 0)
+    assert {one["payment"] for one in gap["payments"]} == {told["id"], missed["id"]}
+    assert gap["first_noticed"] <= gap["last_noticed"]
+    status = json.loads(CliRunner().invoke(gateways_cli, ["status", "--json"]).stdout)
+    (of_razorpay,) = (one for one in status if one["gateway"] == "razorpay")
+    assert (of_razorpay["events"], of_razorpay["missed"]) == (1, 2)
+    assert of_razorpay["lists_read_to"]
+
+    # The webhook comes after all: the newer word about the same key, and no gap any more or less.
+    assert post(intake, *event(missed["id"], at=int(at.timestamp()) + 2)) == 200
+    versions = [record.value["version"] for record in on_topic(missed["id"])]
+    assert versions == sorted(set(versions))
+    assert len(versions) == 2
+    again = json.loads(CliRunner().invoke(gateways_cli, ["poll", "razorpay", "--json"]).stdout)
+    assert again[0]["missed"] == 0
+
+
+def test_a_running_intake_notices_by_itself(stand_in: Process, make: Callable[..., Process]) -> None:
+    mark = uuid.uuid4().hex[:16]
+    at = f"{today() - timedelta(minutes=2):%Y-%m-%d %H:%M:%S}"
+    row = {"id": mark, "action": "capture", "status": "SUCCESS", "key": "KEY1", "txnid": f"T{mark}"}
+    row |= {"addedon": at, "amount": "10.00", "mode": "UPI", "udf1": "M1"}
+    put(stand_in, "payu/payments", {"items": [row]})
+    order: dict[str, Any] = {
+        "mid": "MID1",
+        "orderId": f"T{mark}",
+        "txnId": mark,
+        "txnAmount": "10.00",
+        "txnDate": f"{at}.0",
+    }
+    order |= {"resultInfo": {"resultStatus": "TXN_SUCCESS"}, "mercUnqRef": "M1|O1"}
+    put(stand_in, "paytm/payments", {"items": [order]})
+    intake = make(SETTLE_INTAKE_GAP_SECONDS="0.5")
+    wait_for(lambda: len(on_topic(mark)) == 2, "what was missed")
+    assert {record.key for record in on_topic(mark)} == {f"payu:PAYMENT:{mark}", f"paytm:PAYMENT:{mark}"}
+    text = call(f"{intake.url}/metrics")[1]
+    assert b'settle_intake_missed_total{gateway="payu"} 1' in text
+    assert b'settle_intake_missed_total{gateway="paytm"} 1' in text
+    assert intake.end() == 0
+
+
+def test_a_webhook_lost_on_the_way_is_made_up_from_the_list(
+    stand_in: Process, make: Callable[..., Process]
+) -> None:
+    mark = uuid.uuid4().hex
+    intake = make()
+    url = f"{intake.url}/webhook/razorpay"
+    put(stand_in, "razorpay/webhooks", {"url": url, "drop_next": 1, "duplicate_next": 1, "reorder": True})
+    at = today() - timedelta(minutes=2)
+    items = [listed(f"pay_{n}{mark}", at) for n in range(3)]
+    put(stand_in, "razorpay/payments", {"items": items, "webhook": True})
+
+    def sent() -> Any:
+        state = json.loads(call(f"{stand_in.url}/admin/razorpay/webhooks")[1])
+        return state["waiting"] == 0 and state
+
+    assert wait_for(sent, "the stand-in's webhooks")["acknowledged"] == 3
+    assert {record.value["entity_id"] for record in on_topic(mark)} == {items[1]["id"], items[2]["id"]}
+    polled = json.loads(CliRunner().invoke(gateways_cli, ["poll", "razorpay", "--json"]).stdout)
+    assert polled[0]["missed"] == 1
+    assert {record.value["entity_id"] for record in on_topic(mark)} == {one["id"] for one in items}

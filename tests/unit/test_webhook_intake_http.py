@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -138,3 +139,81 @@ def test_a_bug_answers_500_and_the_connection_goes_on() -> None:
         assert await answer(reader) == (200, b"next")
 
     talk(conversation)
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+        b"Transfer-Encoding: gzip\r\n\r\nabc",
+        b"Transfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n0\r\n\r\n",
+    ],
+)
+def test_a_body_that_two_servers_could_frame_differently_is_refused(framing: bytes) -> None:
+    async def conversation(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"POST /x HTTP/1.1\r\nHost: h\r\n" + framing)
+        assert (await answer(reader))[0] == 400
+
+    assert talk(conversation).seen == []
+
+
+def test_trailers_do_not_add_to_the_headers() -> None:
+    async def conversation(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"POST /x HTTP/1.1\r\nX-Forwarded-For: 192.0.2.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+        writer.write(b"3\r\nabc\r\n0\r\nX-Forwarded-For: 198.51.100.7\r\n\r\n" + post(b"next"))
+        assert await answer(reader) == (200, b"abc")
+        assert await answer(reader) == (200, b"next")
+
+    first, second = talk(conversation, Limits()).seen
+    assert first.headers["x-forwarded-for"] == "192.0.2.1"
+    assert second.headers["host"] == "h"
+
+
+def test_a_client_that_drips_its_body_is_ended_on_time() -> None:
+    async def conversation(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def drip() -> None:
+            writer.write(b"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 900\r\n\r\n")
+            while True:
+                writer.write(b"x")
+                await asyncio.sleep(0.02)
+
+        task = asyncio.create_task(drip())
+        assert (await answer(reader))[0] == 408
+        task.cancel()
+
+    door = talk(conversation)
+    assert (door.refused, door.seen) == ([408], [])
+
+
+def test_a_client_that_does_not_read_is_ended_and_not_remembered() -> None:
+    async def conversation(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asking = asyncio.create_task(ask_on(writer))
+        await asyncio.wait([asking])
+
+    async def ask_on(writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while True:
+                writer.write(post(b"x" * 1000) * 100)
+                await writer.drain()
+
+    door = talk(conversation)
+    assert door.refused == [408]
+    assert door.server.connections == set()
+
+
+def test_whoever_reads_slowly_gets_everything() -> None:
+    async def conversation(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def ask() -> None:
+            for _ in range(100):
+                writer.write(post(b"x" * 1000) * 100)
+                await writer.drain()
+
+        asking = asyncio.create_task(ask())
+        for n in range(10_000):
+            assert (await answer(reader))[0] == 200
+            if n % 1000 == 0:
+                await asyncio.sleep(0.02)
+        await asking
+
+    assert len(talk(conversation, Limits(body_bytes=1000, request_seconds=10)).seen) == 10_000
