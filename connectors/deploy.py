@@ -77,8 +77,8 @@ def _wait_for_snapshot(connect: Connect, name: str, wait: float) -> None:
         wait_running(connect, name, max(_LOOK, until - time.monotonic()), config_put=True)
         if time.monotonic() >= until:
             raise ConnectorFailedError(
-                f"{name} runs, and its first snapshot is not over after {wait:g} s. `settle connectors status` "
-                "says when it is; should Connect end before that, see connectors/README.md"
+                f"{name} runs, and its first snapshot is not over after {wait:g} s. "
+                "`settle connectors status` says when it is; should Connect end before, see connectors/README.md"
             )
         time.sleep(_LOOK)
 

@@ -1,4 +1,4 @@
-"""What Flink makes of the jobs' SQL with Kafka behind it: files, as tests/sql has them, are planned differently."""
+"""What Flink makes of the jobs' SQL with Kafka behind it: the files of tests/sql are planned differently."""
 
 from __future__ import annotations
 

@@ -144,7 +144,9 @@ def test_a_failed_task_is_an_error_of_apply() -> None:
         apply_plan(worker, make_plan(worker, {"a": CONFIG}))
 
 
-@pytest.mark.parametrize("stored", [None, {"lsn_proc": 7, "snapshot": "INITIAL", "last_snapshot_record": False}])
+@pytest.mark.parametrize(
+    "stored", [None, {"lsn_proc": 7, "snapshot": "INITIAL", "last_snapshot_record": False}]
+)
 def test_apply_is_not_over_while_a_first_snapshot_is_not(stored: dict[str, Any] | None) -> None:
     worker = Worker({})
     worker.stored = stored
