@@ -78,7 +78,7 @@ def _wait_for_snapshot(connect: Connect, name: str, wait: float) -> None:
         if time.monotonic() >= until:
             raise ConnectorFailedError(
                 f"{name} runs, and its first snapshot is not over after {wait:g} s. "
-                "`settle connectors status` says when it is; should Connect end before, see connectors/README.md"
+                "`settle connectors status` says when it is; if Connect ends before: connectors/README.md"
             )
         time.sleep(_LOOK)
 
