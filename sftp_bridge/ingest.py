@@ -240,7 +240,7 @@ class BankFiles:
             return
         received = word(self.bank, row.business_date, row.cutoff, RECEIVED, self._time.now())
         published = None if fresh else self._publisher.already(row)
-        claim = note = None
+        statement: Statement | None = None
         if published is None:
             raw = spool or self._archive.fetch_raw(row.raw_key)
             lines_key = self._archive.published_key(
@@ -262,22 +262,22 @@ class BankFiles:
                         received,
                     )
             except FileRefusedError as refused:
-                self._quarantine(row, refused)
+                self._quarantine(row, refused, statement)
                 return
             except RecordRefusedError as error:
-                self._quarantine(row, FileRefusedError(f"a record does not fit the bus: {error}"))
+                misfit = FileRefusedError(f"a record does not fit the bus: {error}")
+                self._quarantine(row, misfit, statement)
                 return
             finally:
                 if spool is None:
                     raw.close()
-            claim, note = statement.claim, statement.note
-            if note:
-                log.warning("%s: %s", row.remote_name, note)
+            if statement.note:
+                log.warning("%s: %s", row.remote_name, statement.note)
         else:
             log.info("%s: was published by a process that died before saying so", row.remote_name)
         crash_points.reached("published")
         # 7.
-        self._ledger.loaded(row, published.totals, claim, note, published.retracted, received)
+        self._ledger.loaded(row, published.totals, statement, published.retracted, received)
         crash_points.reached("loaded")
         self.counts.file(State.LOADED)
         self.counts.records += published.totals.count
@@ -291,10 +291,12 @@ class BankFiles:
             published.retracted or 0,
         )
 
-    def _quarantine(self, row: FileRow, refused: FileRefusedError) -> None:
+    def _quarantine(
+        self, row: FileRow, refused: FileRefusedError, statement: Statement | None = None
+    ) -> None:
         """Refused whole. The dead letter first: dying in between sends the same letter again, not none."""
         self._publisher.dead_letter(row, refused)
-        self._ledger.quarantined(row.seq, refused.reason, refused.line, refused.column)
+        self._ledger.quarantined(row.seq, refused, statement)
         self.counts.file(State.QUARANTINED)
         log.warning("%s: %s QUARANTINED: %s", row.bank, row.remote_name, refused)
 

@@ -434,6 +434,34 @@ def test_a_file_refused_on_its_last_line_publishes_nothing(world: World) -> None
     assert world.records("bank.records", file_id) == []
 
 
+def test_claimed_parsed_and_published_stand_side_by_side(world: World) -> None:
+    bank, day = world.bank("axis"), date(2026, 1, 23)
+
+    def told() -> dict[str, dict[str, Any]]:
+        rows = world.ledger.select(
+            "SELECT * FROM sp_v2_bank_files_ingested WHERE bank = %s AND business_date = %s", (bank, day)
+        )
+        return {row["cutoff"]: row for row in rows}
+
+    whole = axis(("AXISCN6000000001", "1.00"), ("AXISCN6000000002", "2.00"), day="23/01/2026")
+    one_short = whole.replace(b"TRAILER,2", b"TRAILER,3").replace(b"AXISCN600", b"AXISCN601")
+    with world.bridge():
+        world.drop("axis", "AXIS_STMT_20260123_1130.csv", whole)
+        world.drop("axis", "AXIS_STMT_20260123_1530.csv", one_short)
+        wait_for(lambda: {one["state"] for one in told().values()} == {"LOADED", "QUARANTINED"}, "both files")
+    loaded, refused = told()["11:30"], told()["15:30"]
+    counts = ("claimed_count", "parsed_count", "published_count", "retracted_count")
+    sums = ("claimed_credit", "parsed_credit", "published_credit", "published_debit")
+    assert [loaded[name] for name in counts] == [2, 2, 2, 0]
+    assert [loaded[name] for name in sums] == [Decimal(3), Decimal(3), Decimal(3), Decimal(0)]
+    assert [refused[name] for name in counts] == [3, 2, 0, None]
+    assert [refused[name] for name in sums] == [Decimal(3), Decimal(3), Decimal(0), Decimal(0)]
+    assert loaded["received_at"] <= loaded["loaded_at"]
+    assert refused["loaded_at"] is None
+    assert "says 3 in movements" in refused["reason"]
+    assert (loaded["file_name"], loaded["size_bytes"]) == ("AXIS_STMT_20260123_1130.csv", len(whole))
+
+
 def test_a_growing_file_is_not_taken_early(world: World) -> None:
     name = world.name("icici", "21:30")
     row = "{0},06/01/2026,06/01/2026,,NEFT/ICICN2601060{0:04d}/PAYTM PAYMENTS/P1,,1.00,1.00\n"
