@@ -6,15 +6,15 @@ import asyncio
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from bus.errors import BusError, RecordRefusedError
 from settlement.masking import mask_text
-from sftp_bridge import crash_points
+from sftp_bridge import consoles, crash_points
 from sftp_bridge.archive import Archive, Spool
 from sftp_bridge.completeness import Candidate, Outbox
+from sftp_bridge.counts import Counts
 from sftp_bridge.endings import TAIL, ends_whole
 from sftp_bridge.errors import (
     AccessRefusedError,
@@ -51,28 +51,6 @@ ATTEMPTS = 3
 # Polls for which a file is let be that we may not read or move: reading 800 MB again every minute, only to
 # be refused again, would help nobody.
 LET_BE_POLLS = 30
-
-
-@dataclass(slots=True)
-class Counts:
-    """What this process has seen of one bank; for the health page and the metrics."""
-
-    polls: int = 0
-    failures: int = 0
-    last_poll: float | None = None
-    last_success: float | None = None
-    problem: str | None = None
-    terminal: bool = False
-    files: dict[str, int] = field(default_factory=dict)
-    records: int = 0
-    retracted: int = 0
-    bytes_read: int = 0
-    waiting: tuple[str, ...] = ()
-    unrecognised: tuple[str, ...] = ()
-
-    def file(self, state: str) -> None:
-        """One more file that ended so."""
-        self.files[str(state)] = self.files.get(str(state), 0) + 1
 
 
 class BankFiles:
@@ -137,6 +115,12 @@ class BankFiles:
         finally:
             await self._blocking(self._publisher.release)
             await self._blocking(partial(lock.__exit__, None, None, None))
+
+    async def show(self) -> None:
+        """To the consoles: how the last poll went."""
+        await self._blocking(
+            consoles.put_health, self._ledger, self.bank.bank, self.remote.address, self.counts
+        )
 
     def stop(self) -> None:
         """Finish the file at hand, begin no other."""

@@ -110,3 +110,45 @@ SELECT
     duplicate_of,
     raw_key
 FROM bank_files;
+
+-- Grain: one bank. Its description as the bridge started last runs it, in the words of `settle banks list`.
+CREATE TABLE IF NOT EXISTS sp_v2_bank_configs (
+    bank          text PRIMARY KEY,
+    active        boolean     NOT NULL DEFAULT true, -- false: its description is gone from the folder
+    server        text        NOT NULL, -- host:port
+    host          text        NOT NULL,
+    port          integer     NOT NULL,
+    account       text        NOT NULL,
+    key           text        NOT NULL, -- the name of the private key's file, never what is in it
+    host_key      text        NOT NULL, -- the name of the pinned key's file
+    outbox        text        NOT NULL,
+    processed     text        NOT NULL,
+    names         text        NOT NULL,
+    cutoffs       text[]      NOT NULL,
+    time_zone     text        NOT NULL,
+    grace_minutes integer     NOT NULL,
+    complete      text        NOT NULL, -- how a file is known to be whole
+    unpack        text[]      NOT NULL, -- from the outside in
+    unpack_keys   text[]      NOT NULL, -- names of files as well
+    formats       jsonb       NOT NULL, -- [{kind, from}]; from is null where there is but one
+    sha256        text        NOT NULL, -- of what the description says, comments and order aside
+    folder        text        NOT NULL, -- where the description is; a bridge speaks for its own folder only
+    since         timestamptz NOT NULL DEFAULT now(), -- runs with this sha256 without a break
+    updated_at    timestamptz NOT NULL DEFAULT now()
+);
+
+-- Grain: one bank. How its last poll went, by the bridge that holds its files; old when updated_at is old.
+CREATE TABLE IF NOT EXISTS sp_v2_sftp_connector_health (
+    bank                text PRIMARY KEY,
+    server              text        NOT NULL,
+    state               text        NOT NULL CHECK (state IN ('starting', 'ok', 'degraded')),
+    problem             text,                 -- now; null when well
+    last_poll           timestamptz,
+    last_success        timestamptz,
+    failures_in_a_row   integer     NOT NULL, -- in this process
+    last_error          text,                 -- stays when it is over
+    last_error_at       timestamptz,
+    outbox_waiting      integer     NOT NULL, -- listed, not whole yet
+    outbox_unrecognised integer     NOT NULL, -- names that are none of the bank's
+    updated_at          timestamptz NOT NULL DEFAULT now()
+) WITH (fillfactor = 50); -- rewritten with every poll, in its own page

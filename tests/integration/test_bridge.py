@@ -561,6 +561,74 @@ def test_a_server_that_hangs_holds_up_its_own_bank_only(world: World) -> None:
             assert world.state_of("hdfc") != "ok"
 
 
+def test_consoles_see_the_descriptions_that_are_run(world: World) -> None:
+    banks = world.folder / "banks-one-leaves"
+    shutil.copytree(world.environment["SETTLE_BRIDGE_BANKS_DIR"], banks)
+
+    def told() -> dict[str, dict[str, Any]]:
+        names = [world.bank(name) for name in ("axis", "hdfc", "icici")]
+        rows = world.ledger.select("SELECT * FROM sp_v2_bank_configs WHERE bank = ANY(%s)", (names,))
+        return {row["bank"]: row for row in rows}
+
+    def run(folder: Path) -> dict[str, dict[str, Any]]:
+        with world.bridge(SETTLE_BRIDGE_BANKS_DIR=str(folder)):
+            wait_for(lambda: _polled(world), "the first poll")
+        return told()
+
+    before = run(banks)
+    axis_row, hdfc, icici = (before[world.bank(name)] for name in ("axis", "hdfc", "icici"))
+    for listed in json.loads(world.settle("banks", "list", "--json").stdout):
+        row = before[listed["bank"]]
+        assert {word: row[word] for word in listed} == listed
+    assert axis_row["folder"] == str(banks.resolve())
+    assert hdfc["key"] == f"{world.bank('hdfc').lower()}_ed25519"
+
+    (banks / "hdfc.yaml").unlink()
+    description = banks / "axis.yaml"
+    description.write_text(description.read_text().replace("grace_minutes: 30", "grace_minutes: 45"))
+    after = run(banks)
+    assert {row["bank"] for row in after.values() if not row["active"]} == {hdfc["bank"]}
+    now = after[axis_row["bank"]]
+    assert now["grace_minutes"] == 45
+    assert now["sha256"] != axis_row["sha256"]
+    assert now["since"] > axis_row["since"]
+    assert after[icici["bank"]]["since"] == icici["since"]
+    # Another folder's bridge has nothing to say about who is gone from this one; its own banks are active.
+    again = run(Path(world.environment["SETTLE_BRIDGE_BANKS_DIR"]))
+    assert all(row["active"] for row in again.values())
+
+
+def test_consoles_see_how_the_last_poll_went(world: World) -> None:
+    bank = world.bank("icici")
+    pinned = keys_dir(world.home) / f"{bank.lower()}.pub"
+    stranger = world.home.data / "sftp" / bank.lower() / "outbox" / "stranger.txt"
+
+    def told() -> dict[str, Any]:
+        rows = world.ledger.select("SELECT * FROM sp_v2_sftp_connector_health WHERE bank = %s", (bank,))
+        return rows[0] if rows else {}
+
+    agreed = pinned.read_bytes()
+    pinned.write_bytes(asyncssh.generate_private_key("ssh-ed25519").export_public_key())
+    try:
+        with world.bridge():
+            wait_for(lambda: told().get("failures_in_a_row", 0) > 1, "two polls that fail")
+            row, page = told(), world.health()["banks"][bank]
+            for word in ("server", "state", "problem", "last_error"):
+                assert row[word] == page[word]
+            assert row["state"] == "degraded"
+            assert "host key" in row["problem"]
+            pinned.write_bytes(agreed)
+            stranger.write_bytes(b"?")
+            wait_for(lambda: told()["outbox_unrecognised"] == 1, "the bank to be well and the stranger seen")
+            row = told()
+            assert (row["state"], row["problem"], row["failures_in_a_row"]) == ("ok", None, 0)
+            assert "host key" in row["last_error"]
+            assert row["last_success"] == row["last_poll"] > row["last_error_at"]
+    finally:
+        pinned.write_bytes(agreed)
+        stranger.unlink(missing_ok=True)
+
+
 def test_the_banks_servers_keep_everybody_in_their_room(world: World) -> None:
     own_key = keys_dir(world.home) / f"{world.bank('icici').lower()}_ed25519"
 
