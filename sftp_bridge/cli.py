@@ -18,6 +18,7 @@ from sftp_bridge import calendar_ticks
 from sftp_bridge.archive import Archive
 from sftp_bridge.banks import Bank, find_bank, load_banks
 from sftp_bridge.business_time import BusinessTime
+from sftp_bridge.descriptions import described
 from sftp_bridge.errors import BridgeError, BridgeTerminalError, FileUnknownError, NotReplayableError
 from sftp_bridge.ingest import BankFiles
 from sftp_bridge.ledger import FileRow, Ledger
@@ -72,26 +73,19 @@ def banks() -> None:
     """Banks that drop files: what is known of them, whether they answer."""
 
 
+_LISTED = ("bank", "server", "account", "names", "cutoffs", "time_zone", "grace_minutes", "complete")
+
+
 @banks.command("list")
 @_json
 def list_banks(as_json: bool) -> None:
-    """Every bank with its server, file names and cutoffs."""
+    """Every bank with its server, file names and cutoffs; as data with all of its description."""
     with _border():
         settings = load_settings()
         known = load_banks(settings.banks_dir)
-    rows = [
-        {
-            "bank": bank.bank,
-            "server": Remote(bank, settings).address,
-            "account": bank.sftp.account,
-            "names": bank.files.name,
-            "cutoffs": list(bank.files.cutoffs),
-            "time_zone": bank.files.time_zone,
-            "grace_minutes": bank.files.grace_minutes,
-            "complete": bank.complete.how,
-        }
-        for bank in known.values()
-    ]
+        rows = [described(bank, settings) for bank in known.values()]
+    if not as_json:
+        rows = [{name: row[name] for name in _LISTED} for row in rows]
     show_rows(rows, as_json, empty="no banks")
 
 

@@ -50,8 +50,7 @@ class Health:
             counts = one.counts
             banks[one.bank.bank] = {
                 "server": one.remote.address,
-                "state": "starting" if not counts.polls else "degraded" if counts.problem else "ok",
-                "problem": counts.problem,
+                **counts.health(),
                 "polls": counts.polls,
                 "seconds_since_success": _ago(counts.last_success),
                 "files": dict(counts.files),

@@ -6,15 +6,15 @@ import asyncio
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from bus.errors import BusError, RecordRefusedError
 from settlement.masking import mask_text
-from sftp_bridge import crash_points
+from sftp_bridge import consoles, crash_points
 from sftp_bridge.archive import Archive, Spool
 from sftp_bridge.completeness import Candidate, Outbox
+from sftp_bridge.counts import Counts
 from sftp_bridge.endings import TAIL, ends_whole
 from sftp_bridge.errors import (
     AccessRefusedError,
@@ -51,28 +51,6 @@ ATTEMPTS = 3
 # Polls for which a file is let be that we may not read or move: reading 800 MB again every minute, only to
 # be refused again, would help nobody.
 LET_BE_POLLS = 30
-
-
-@dataclass(slots=True)
-class Counts:
-    """What this process has seen of one bank; for the health page and the metrics."""
-
-    polls: int = 0
-    failures: int = 0
-    last_poll: float | None = None
-    last_success: float | None = None
-    problem: str | None = None
-    terminal: bool = False
-    files: dict[str, int] = field(default_factory=dict)
-    records: int = 0
-    retracted: int = 0
-    bytes_read: int = 0
-    waiting: tuple[str, ...] = ()
-    unrecognised: tuple[str, ...] = ()
-
-    def file(self, state: str) -> None:
-        """One more file that ended so."""
-        self.files[str(state)] = self.files.get(str(state), 0) + 1
 
 
 class BankFiles:
@@ -137,6 +115,12 @@ class BankFiles:
         finally:
             await self._blocking(self._publisher.release)
             await self._blocking(partial(lock.__exit__, None, None, None))
+
+    async def show(self) -> None:
+        """To the consoles: how the last poll went."""
+        await self._blocking(
+            consoles.put_health, self._ledger, self.bank.bank, self.remote.address, self.counts
+        )
 
     def stop(self) -> None:
         """Finish the file at hand, begin no other."""
@@ -240,7 +224,7 @@ class BankFiles:
             return
         received = word(self.bank, row.business_date, row.cutoff, RECEIVED, self._time.now())
         published = None if fresh else self._publisher.already(row)
-        claim = note = None
+        statement: Statement | None = None
         if published is None:
             raw = spool or self._archive.fetch_raw(row.raw_key)
             lines_key = self._archive.published_key(
@@ -262,22 +246,22 @@ class BankFiles:
                         received,
                     )
             except FileRefusedError as refused:
-                self._quarantine(row, refused)
+                self._quarantine(row, refused, statement)
                 return
             except RecordRefusedError as error:
-                self._quarantine(row, FileRefusedError(f"a record does not fit the bus: {error}"))
+                misfit = FileRefusedError(f"a record does not fit the bus: {error}")
+                self._quarantine(row, misfit, statement)
                 return
             finally:
                 if spool is None:
                     raw.close()
-            claim, note = statement.claim, statement.note
-            if note:
-                log.warning("%s: %s", row.remote_name, note)
+            if statement.note:
+                log.warning("%s: %s", row.remote_name, statement.note)
         else:
             log.info("%s: was published by a process that died before saying so", row.remote_name)
         crash_points.reached("published")
         # 7.
-        self._ledger.loaded(row, published.totals, claim, note, published.retracted, received)
+        self._ledger.loaded(row, published.totals, statement, published.retracted, received)
         crash_points.reached("loaded")
         self.counts.file(State.LOADED)
         self.counts.records += published.totals.count
@@ -291,10 +275,12 @@ class BankFiles:
             published.retracted or 0,
         )
 
-    def _quarantine(self, row: FileRow, refused: FileRefusedError) -> None:
+    def _quarantine(
+        self, row: FileRow, refused: FileRefusedError, statement: Statement | None = None
+    ) -> None:
         """Refused whole. The dead letter first: dying in between sends the same letter again, not none."""
         self._publisher.dead_letter(row, refused)
-        self._ledger.quarantined(row.seq, refused.reason, refused.line, refused.column)
+        self._ledger.quarantined(row.seq, refused, statement)
         self.counts.file(State.QUARANTINED)
         log.warning("%s: %s QUARANTINED: %s", row.bank, row.remote_name, refused)
 

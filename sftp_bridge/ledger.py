@@ -16,6 +16,7 @@ from psycopg.rows import class_row, dict_row
 
 from sftp_bridge.database import Database
 from sftp_bridge.errors import BankBusyError, FileUnknownError
+from sftp_bridge.movements import Claim
 from sftp_bridge.revisions import Known, State, judge
 
 if TYPE_CHECKING:
@@ -23,16 +24,20 @@ if TYPE_CHECKING:
     from datetime import date, datetime
     from decimal import Decimal
 
+    from sftp_bridge.errors import FileRefusedError
     from sftp_bridge.expectations import Expectation
-    from sftp_bridge.movements import Claim, Totals
+    from sftp_bridge.movements import Totals
     from sftp_bridge.names import BusinessFile
     from sftp_bridge.remote import Listed
+    from sftp_bridge.statements import Statement
 
 SCHEMA = Path(__file__).parent / "schema.sql"
 
 # First half of this room's advisory locks, so that they are nobody else's.
 _LOCKS = 0x5F7B
 _DDL_LOCK = 0
+# What the columns hold. A refused file may claim anything, and must be told all the same.
+_COUNTS, _SUMS = 2**31, 10**16
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,9 @@ class FileRow:
     claimed_count: int | None
     claimed_credit: Decimal | None
     claimed_debit: Decimal | None
+    parsed_count: int | None
+    parsed_credit: Decimal | None
+    parsed_debit: Decimal | None
     record_count: int | None
     credit_count: int | None
     credit_total: Decimal | None
@@ -166,18 +174,19 @@ class Ledger(Database):
         self,
         row: FileRow,
         totals: Totals,
-        claim: Claim | None,
-        note: str | None,
+        statement: Statement | None,
         retracted: int | None,
         expectation: Expectation,
     ) -> None:
-        """The file is out: mark it, what it supersedes, and its expectation, together."""
+        """The file is out: mark it, what it supersedes, and its expectation, together.
+
+        No statement: a process that died has read it, and only what was published is known.
+        """
         with self.transaction() as connection:
             connection.execute(
                 "UPDATE bank_files SET state = 'LOADED', record_count = %s, credit_count = %s,"
-                " credit_total = %s, debit_count = %s, debit_total = %s, claimed_count = %s,"
-                " claimed_credit = %s, claimed_debit = %s, retracted_count = %s, note = %s, reason = NULL,"
-                " reason_line = NULL, reason_column = NULL, finished_at = now()"
+                " credit_total = %s, debit_count = %s, debit_total = %s, retracted_count = %s, note = %s,"
+                " reason = NULL, reason_line = NULL, reason_column = NULL, finished_at = now()"
                 " WHERE seq = %s",
                 (
                     totals.count,
@@ -185,14 +194,12 @@ class Ledger(Database):
                     totals.credit_total,
                     totals.debit_count,
                     totals.debit_total,
-                    claim.count if claim else None,
-                    claim.credit_total if claim else None,
-                    claim.debit_total if claim else None,
                     retracted,
-                    note,
+                    statement.note if statement else None,
                     row.seq,
                 ),
             )
+            _put_read(connection, row.seq, statement)
             connection.execute(
                 "UPDATE bank_files SET state = 'SUPERSEDED' WHERE file_id = %s AND state = 'LOADED'"
                 " AND revision < %s",
@@ -200,13 +207,15 @@ class Ledger(Database):
             )
             _put_expectation(connection, expectation)
 
-    def quarantined(self, seq: int, reason: str, line: int | None, column: str | None) -> None:
-        """The file was refused whole."""
-        self.execute(
-            "UPDATE bank_files SET state = 'QUARANTINED', reason = %s, reason_line = %s, reason_column = %s,"
-            " lines_key = NULL, finished_at = now() WHERE seq = %s",
-            (reason, line, column, seq),
-        )
+    def quarantined(self, seq: int, refused: FileRefusedError, statement: Statement | None) -> None:
+        """The file was refused whole; without a statement before a line of it was read."""
+        with self.transaction() as connection:
+            connection.execute(
+                "UPDATE bank_files SET state = 'QUARANTINED', reason = %s, reason_line = %s,"
+                " reason_column = %s, lines_key = NULL, finished_at = now() WHERE seq = %s",
+                (refused.reason, refused.line, refused.column, seq),
+            )
+            _put_read(connection, seq, statement)
 
     def superseded(self, seq: int) -> None:
         """A replayed file that a newer revision has overtaken."""
@@ -361,6 +370,27 @@ def _put_expectation(connection: psycopg.Connection[Any], one: Expectation) -> N
             one.at,
         ),
     )
+
+
+def _put_read(connection: psycopg.Connection[Any], seq: int, statement: Statement | None) -> None:
+    """What the file claims and what was parsed of it; nothing where it is not known."""
+    read: tuple[int | Decimal | None, ...] = (None,) * 6
+    if statement is not None:
+        claim, lines = statement.claim or Claim(), statement.lines
+        read = (
+            *(_within(claim.count, _COUNTS), _within(claim.credit_total, _SUMS)),
+            *(_within(claim.debit_total, _SUMS), _within(lines.count, _COUNTS)),
+            *(_within(lines.credit_total, _SUMS), _within(lines.debit_total, _SUMS)),
+        )
+    connection.execute(
+        "UPDATE bank_files SET claimed_count = %s, claimed_credit = %s, claimed_debit = %s,"
+        " parsed_count = %s, parsed_credit = %s, parsed_debit = %s WHERE seq = %s",
+        (*read, seq),
+    )
+
+
+def _within(value: int | Decimal | None, limit: int) -> int | Decimal | None:
+    return value if value is not None and -limit < value < limit else None
 
 
 def _known(row: dict[str, Any]) -> Known:

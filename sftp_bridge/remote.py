@@ -53,10 +53,8 @@ class Remote:
 
     def __init__(self, bank: Bank, settings: BridgeSettings) -> None:
         self._bank = bank
-        self._host = settings.sftp_host or bank.sftp.host
-        self._port = (
-            settings.sftp_port + bank.sftp.local_port_offset if settings.sftp_port else bank.sftp.port
-        )
+        self.host = settings.sftp_host or bank.sftp.host
+        self.port = settings.sftp_port + bank.sftp.local_port_offset if settings.sftp_port else bank.sftp.port
         self._key = settings.keys_dir / bank.sftp.key
         self._host_key = settings.keys_dir / bank.sftp.host_key
         self._connection: asyncssh.SSHClientConnection | None = None
@@ -65,7 +63,7 @@ class Remote:
     @property
     def address(self) -> str:
         """host:port, for people."""
-        return f"{self._host}:{self._port}"
+        return f"{self.host}:{self.port}"
 
     async def list_outbox(self) -> list[Listed]:
         """The plain files in the bank's outbox; links and folders are none of our business."""
@@ -171,8 +169,8 @@ class Remote:
         # Only the pinned key, and only its algorithm: whatever else the server shows ends the handshake
         # before we have said who we are.
         self._connection = await asyncssh.connect(
-            self._host,
-            self._port,
+            self.host,
+            self.port,
             username=self._bank.sftp.account,
             client_keys=[own],
             known_hosts=([pinned], [], []),

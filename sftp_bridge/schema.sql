@@ -19,7 +19,8 @@ CREATE TABLE IF NOT EXISTS bank_files (
     lines_key        text,                 -- s3://…, the movements as published; what a revision retracts from
     supersedes       text,                 -- sha256 of the revision before
     duplicate_of     bigint REFERENCES bank_files (seq),
-    -- What the file claims, what was parsed; what was published is what was parsed, or nothing.
+    -- What the file claims of its lines. Added below, parsed_…: its lines as they were read, repeated ones too;
+    -- of a refused file as far as it was read. record_count to retracted_count: what was published.
     claimed_count    integer,
     claimed_credit   numeric(18, 2),
     claimed_debit    numeric(18, 2),
@@ -39,7 +40,17 @@ CREATE TABLE IF NOT EXISTS bank_files (
     remote_done_at   timestamptz -- when the remote file was moved away; the last thing that happens
 );
 
+-- Readers of the view lock it before its table. In the other order they and this would wait for each other.
+DO $$ BEGIN
+    IF to_regclass('sp_v2_bank_files_ingested') IS NOT NULL THEN
+        LOCK TABLE sp_v2_bank_files_ingested;
+    END IF;
+END $$;
+
 ALTER TABLE bank_files ADD COLUMN IF NOT EXISTS note text;
+ALTER TABLE bank_files ADD COLUMN IF NOT EXISTS parsed_count integer;
+ALTER TABLE bank_files ADD COLUMN IF NOT EXISTS parsed_credit numeric(18, 2);
+ALTER TABLE bank_files ADD COLUMN IF NOT EXISTS parsed_debit numeric(18, 2);
 
 -- The same bytes of one business file are registered once, whoever races.
 CREATE UNIQUE INDEX IF NOT EXISTS bank_files_bytes ON bank_files (file_id, sha256) WHERE state <> 'DUPLICATE';
@@ -63,3 +74,81 @@ CREATE TABLE IF NOT EXISTS sp_v2_bank_file_expectations (
 );
 CREATE INDEX IF NOT EXISTS bank_file_expectations_open
     ON sp_v2_bank_file_expectations (late_after) WHERE status = 'DUE';
+
+-- Grain: one arrival of bytes from a bank, as in bank_files (in Snowflake: one business file). Published is 0
+-- where nothing ever was and null while the file is on its way; claimed and parsed are null where not known.
+-- Columns are only ever added, at the end.
+CREATE OR REPLACE VIEW sp_v2_bank_files_ingested AS
+SELECT
+    seq,
+    bank,
+    business_date,
+    cutoff,
+    revision,
+    file_id,
+    remote_name AS file_name,
+    sha256,
+    size_bytes,
+    state,
+    registered_at AS received_at,
+    CASE WHEN record_count IS NOT NULL THEN finished_at END AS loaded_at,
+    claimed_count,
+    parsed_count,
+    CASE WHEN state = 'RECEIVED' THEN NULL ELSE coalesce(record_count, 0) END AS published_count,
+    claimed_credit,
+    parsed_credit,
+    CASE WHEN state = 'RECEIVED' THEN NULL ELSE coalesce(credit_total, 0) END AS published_credit,
+    claimed_debit,
+    parsed_debit,
+    CASE WHEN state = 'RECEIVED' THEN NULL ELSE coalesce(debit_total, 0) END AS published_debit,
+    retracted_count,
+    reason,
+    reason_line,
+    reason_column,
+    note,
+    supersedes,
+    duplicate_of,
+    raw_key
+FROM bank_files;
+
+-- Grain: one bank. Its description as the bridge started last runs it, in the words of `settle banks list`.
+CREATE TABLE IF NOT EXISTS sp_v2_bank_configs (
+    bank          text PRIMARY KEY,
+    active        boolean     NOT NULL DEFAULT true, -- false: its description is gone from the folder
+    server        text        NOT NULL, -- host:port
+    host          text        NOT NULL,
+    port          integer     NOT NULL,
+    account       text        NOT NULL,
+    key           text        NOT NULL, -- the name of the private key's file, never what is in it
+    host_key      text        NOT NULL, -- the name of the pinned key's file
+    outbox        text        NOT NULL,
+    processed     text        NOT NULL,
+    names         text        NOT NULL,
+    cutoffs       text[]      NOT NULL,
+    time_zone     text        NOT NULL,
+    grace_minutes integer     NOT NULL,
+    complete      text        NOT NULL, -- how a file is known to be whole
+    unpack        text[]      NOT NULL, -- from the outside in
+    unpack_keys   text[]      NOT NULL, -- names of files as well
+    formats       jsonb       NOT NULL, -- [{kind, from}]; from is null where there is but one
+    sha256        text        NOT NULL, -- of what the description says, comments and order aside
+    folder        text        NOT NULL, -- where the description is; a bridge speaks for its own folder only
+    since         timestamptz NOT NULL DEFAULT now(), -- runs with this sha256 without a break
+    updated_at    timestamptz NOT NULL DEFAULT now()
+);
+
+-- Grain: one bank. How its last poll went, by the bridge that holds its files; old when updated_at is old.
+CREATE TABLE IF NOT EXISTS sp_v2_sftp_connector_health (
+    bank                text PRIMARY KEY,
+    server              text        NOT NULL,
+    state               text        NOT NULL CHECK (state IN ('starting', 'ok', 'degraded')),
+    problem             text,                 -- now; null when well
+    last_poll           timestamptz,
+    last_success        timestamptz,
+    failures_in_a_row   integer     NOT NULL, -- in this process
+    last_error          text,                 -- stays when it is over
+    last_error_at       timestamptz,
+    outbox_waiting      integer     NOT NULL, -- listed, not whole yet
+    outbox_unrecognised integer     NOT NULL, -- names that are none of the bank's
+    updated_at          timestamptz NOT NULL DEFAULT now()
+) WITH (fillfactor = 50); -- rewritten with every poll, in its own page

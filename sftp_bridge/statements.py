@@ -24,12 +24,15 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Statement:
-    """One pass over a file; iterate it once, then read `totals` and `claim`."""
+    """One pass over a file; iterate it once, then read what it found, refused or not."""
 
     raw: BinaryIO
     layout: AnyFormat
     business_date: date
     totals: Totals = field(default_factory=Totals)
+    # The lines as they stand, repeated ones too: what the file's own word is about. Of a refused file as far
+    # as it could be read.
+    lines: Totals = field(default_factory=Totals)
     claim: Claim | None = None
     # Columns that the description does not know; accepted, and worth telling somebody.
     new_columns: tuple[str, ...] = ()
@@ -46,20 +49,18 @@ class Statement:
 
     def __iter__(self) -> Iterator[Movement]:
         reader = reader_of(self.raw, self.layout, self.business_date)
-        # What the file says of itself is said of its lines as they stand, repeated ones too.
-        lines = Totals()
         seen = _Seen()
         try:
             for movement in reader.movements():
-                lines.add(movement)
+                self.lines.add(movement)
                 if seen.again(movement):
                     self.repeated += 1
                     continue
                 self.totals.add(movement)
                 yield movement
-            _check(reader, lines)
-            self.claim, self.new_columns = reader.claim, reader.new_columns
+            _check(reader, self.lines)
         finally:
+            self.claim, self.new_columns = reader.claim, reader.new_columns
             reader.close()
 
 

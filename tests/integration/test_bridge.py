@@ -434,6 +434,34 @@ def test_a_file_refused_on_its_last_line_publishes_nothing(world: World) -> None
     assert world.records("bank.records", file_id) == []
 
 
+def test_claimed_parsed_and_published_stand_side_by_side(world: World) -> None:
+    bank, day = world.bank("axis"), date(2026, 1, 23)
+
+    def told() -> dict[str, dict[str, Any]]:
+        rows = world.ledger.select(
+            "SELECT * FROM sp_v2_bank_files_ingested WHERE bank = %s AND business_date = %s", (bank, day)
+        )
+        return {row["cutoff"]: row for row in rows}
+
+    whole = axis(("AXISCN6000000001", "1.00"), ("AXISCN6000000002", "2.00"), day="23/01/2026")
+    one_short = whole.replace(b"TRAILER,2", b"TRAILER,3").replace(b"AXISCN600", b"AXISCN601")
+    with world.bridge():
+        world.drop("axis", "AXIS_STMT_20260123_1130.csv", whole)
+        world.drop("axis", "AXIS_STMT_20260123_1530.csv", one_short)
+        wait_for(lambda: {one["state"] for one in told().values()} == {"LOADED", "QUARANTINED"}, "both files")
+    loaded, refused = told()["11:30"], told()["15:30"]
+    counts = ("claimed_count", "parsed_count", "published_count", "retracted_count")
+    sums = ("claimed_credit", "parsed_credit", "published_credit", "published_debit")
+    assert [loaded[name] for name in counts] == [2, 2, 2, 0]
+    assert [loaded[name] for name in sums] == [Decimal(3), Decimal(3), Decimal(3), Decimal(0)]
+    assert [refused[name] for name in counts] == [3, 2, 0, None]
+    assert [refused[name] for name in sums] == [Decimal(3), Decimal(3), Decimal(0), Decimal(0)]
+    assert loaded["received_at"] <= loaded["loaded_at"]
+    assert refused["loaded_at"] is None
+    assert "says 3 in movements" in refused["reason"]
+    assert (loaded["file_name"], loaded["size_bytes"]) == ("AXIS_STMT_20260123_1130.csv", len(whole))
+
+
 def test_a_growing_file_is_not_taken_early(world: World) -> None:
     name = world.name("icici", "21:30")
     row = "{0},06/01/2026,06/01/2026,,NEFT/ICICN2601060{0:04d}/PAYTM PAYMENTS/P1,,1.00,1.00\n"
@@ -531,6 +559,74 @@ def test_a_server_that_hangs_holds_up_its_own_bank_only(world: World) -> None:
             file_id = f"{world.bank('axis')}|2026-01-21|11:30"
             wait_for(lambda: world.states(file_id) == [State.LOADED], "the file of the bank that answers")
             assert world.state_of("hdfc") != "ok"
+
+
+def test_consoles_see_the_descriptions_that_are_run(world: World) -> None:
+    banks = world.folder / "banks-one-leaves"
+    shutil.copytree(world.environment["SETTLE_BRIDGE_BANKS_DIR"], banks)
+
+    def told() -> dict[str, dict[str, Any]]:
+        names = [world.bank(name) for name in ("axis", "hdfc", "icici")]
+        rows = world.ledger.select("SELECT * FROM sp_v2_bank_configs WHERE bank = ANY(%s)", (names,))
+        return {row["bank"]: row for row in rows}
+
+    def run(folder: Path) -> dict[str, dict[str, Any]]:
+        with world.bridge(SETTLE_BRIDGE_BANKS_DIR=str(folder)):
+            wait_for(lambda: _polled(world), "the first poll")
+        return told()
+
+    before = run(banks)
+    axis_row, hdfc, icici = (before[world.bank(name)] for name in ("axis", "hdfc", "icici"))
+    for listed in json.loads(world.settle("banks", "list", "--json").stdout):
+        row = before[listed["bank"]]
+        assert {word: row[word] for word in listed} == listed
+    assert axis_row["folder"] == str(banks.resolve())
+    assert hdfc["key"] == f"{world.bank('hdfc').lower()}_ed25519"
+
+    (banks / "hdfc.yaml").unlink()
+    description = banks / "axis.yaml"
+    description.write_text(description.read_text().replace("grace_minutes: 30", "grace_minutes: 45"))
+    after = run(banks)
+    assert {row["bank"] for row in after.values() if not row["active"]} == {hdfc["bank"]}
+    now = after[axis_row["bank"]]
+    assert now["grace_minutes"] == 45
+    assert now["sha256"] != axis_row["sha256"]
+    assert now["since"] > axis_row["since"]
+    assert after[icici["bank"]]["since"] == icici["since"]
+    # Another folder's bridge has nothing to say about who is gone from this one; its own banks are active.
+    again = run(Path(world.environment["SETTLE_BRIDGE_BANKS_DIR"]))
+    assert all(row["active"] for row in again.values())
+
+
+def test_consoles_see_how_the_last_poll_went(world: World) -> None:
+    bank = world.bank("icici")
+    pinned = keys_dir(world.home) / f"{bank.lower()}.pub"
+    stranger = world.home.data / "sftp" / bank.lower() / "outbox" / "stranger.txt"
+
+    def told() -> dict[str, Any]:
+        rows = world.ledger.select("SELECT * FROM sp_v2_sftp_connector_health WHERE bank = %s", (bank,))
+        return rows[0] if rows else {}
+
+    agreed = pinned.read_bytes()
+    pinned.write_bytes(asyncssh.generate_private_key("ssh-ed25519").export_public_key())
+    try:
+        with world.bridge():
+            wait_for(lambda: told().get("failures_in_a_row", 0) > 1, "two polls that fail")
+            row, page = told(), world.health()["banks"][bank]
+            for word in ("server", "state", "problem", "last_error"):
+                assert row[word] == page[word]
+            assert row["state"] == "degraded"
+            assert "host key" in row["problem"]
+            pinned.write_bytes(agreed)
+            stranger.write_bytes(b"?")
+            wait_for(lambda: told()["outbox_unrecognised"] == 1, "the bank to be well and the stranger seen")
+            row = told()
+            assert (row["state"], row["problem"], row["failures_in_a_row"]) == ("ok", None, 0)
+            assert "host key" in row["last_error"]
+            assert row["last_success"] == row["last_poll"] > row["last_error_at"]
+    finally:
+        pinned.write_bytes(agreed)
+        stranger.unlink(missing_ok=True)
 
 
 def test_the_banks_servers_keep_everybody_in_their_room(world: World) -> None:

@@ -219,6 +219,16 @@ def test_a_direction_must_be_one_of_two() -> None:
     assert "exactly one" in refused("HDFC", both).reason
 
 
+def test_what_was_claimed_and_parsed_is_known_of_a_refused_file_too() -> None:
+    text = AXIS + axis() + "TRAILER,2,100000.50,0.00\n"
+    statement = Statement(io.BytesIO(text.encode()), layout_of(BANKS["AXIS"]), DAY)
+    with pytest.raises(FileRefusedError):
+        list(statement)
+    assert statement.claim is not None
+    assert (statement.claim.count, statement.lines.count) == (2, 1)
+    assert statement.claim.credit_total == statement.lines.credit_total == Decimal("100000.50")
+
+
 def test_the_refused_line_goes_on_as_an_excerpt() -> None:
     error = refused("AXIS", AXIS + axis("NaN", particulars="NEFT/AXISCN1153863727/X/1"))
     assert error.excerpt.startswith("1,06/01/2026")
@@ -376,7 +386,7 @@ def test_a_repeated_line_is_one_where_the_bank_says_what_makes_it_one() -> None:
     assert (statement.totals.count, statement.totals.credit_total) == (2, Decimal("10.00"))
     assert statement.note == "1 lines repeat others and count once"
     assert statement.claim is not None
-    assert statement.claim.count == 3
+    assert statement.claim.count == statement.lines.count == 3
 
 
 def test_an_identity_does_not_depend_on_the_place_nor_show_what_is_in_it() -> None:

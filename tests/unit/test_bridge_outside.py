@@ -6,15 +6,19 @@ import asyncio
 import json
 import urllib.error
 import urllib.request
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
 
 from sftp_bridge import cli, crash_points
-from sftp_bridge.banks import load_banks
+from sftp_bridge.banks import BANKS_DIR, load_bank, load_banks
+from sftp_bridge.bridge import SENTENCE, sentence
 from sftp_bridge.business_time import BusinessTime
-from sftp_bridge.errors import BridgeSettingsError
+from sftp_bridge.counts import Counts
+from sftp_bridge.descriptions import digest
+from sftp_bridge.errors import BridgeSettingsError, RemoteUnavailableError
 from sftp_bridge.health import Health
 from sftp_bridge.ingest import BankFiles
 from sftp_bridge.revisions import State
@@ -53,6 +57,55 @@ def test_banks_are_listed_without_any_server() -> None:
         ("HDFC", "marker", 4),
         ("ICICI", "stable", 2),
     ]
+
+
+def test_a_bank_is_told_as_it_is_run_and_never_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SETTLE_BRIDGE_SFTP_HOST", "127.0.0.1")
+    monkeypatch.setenv("SETTLE_BRIDGE_SFTP_PORT", "2222")
+    code, said = run(cli.banks, "list", "--json")
+    assert code == 0
+    hdfc = json.loads(said)[1]
+    assert (hdfc["server"], hdfc["host"], hdfc["port"]) == ("127.0.0.1:2223", "127.0.0.1", 2223)
+    assert (hdfc["key"], hdfc["host_key"], hdfc["outbox"]) == ("hdfc_ed25519", "hdfc.pub", "/outbox")
+    assert (hdfc["formats"], hdfc["unpack"]) == ([{"kind": "delimited", "from": None}], [])
+    assert hdfc["sha256"] == digest(load_banks()["HDFC"])
+
+
+def test_a_digest_is_of_what_a_description_says(tmp_path: Path) -> None:
+    text = (BANKS_DIR / "axis.yaml").read_text(encoding="utf-8")
+
+    def of(written: str) -> str:
+        path = tmp_path / "axis.yaml"
+        path.write_text(written, encoding="utf-8")
+        return digest(load_bank(path))
+
+    assert of(text) == of(f"# Another word about it.\n{text}") == digest(load_banks()["AXIS"])
+    assert of(text) != of(text.replace("grace_minutes: 30", "grace_minutes: 31"))
+
+
+def test_an_error_is_remembered_when_it_is_over() -> None:
+    counts = Counts()
+    assert counts.health()["state"] == "starting"
+    for at in (1.0, 2.0):
+        counts.polled(at)
+        counts.went_wrong("away", terminal=False)
+    told = counts.health()
+    assert (told["state"], told["problem"], told["failures_in_a_row"]) == ("degraded", "away", 2)
+    assert told["last_success"] is None
+    counts.polled(3.0)
+    counts.went_well()
+    told = counts.health()
+    assert (told["state"], told["problem"], told["failures_in_a_row"]) == ("ok", None, 0)
+    assert (told["last_error"], told["last_error_at"]) == ("away", datetime.fromtimestamp(2, UTC))
+    assert told["last_success"] == told["last_poll"] == datetime.fromtimestamp(3, UTC)
+    assert (counts.polls, counts.failures) == (3, 2)
+
+
+def test_an_error_is_one_line_that_anybody_may_read() -> None:
+    assert sentence(RemoteUnavailableError("away\n  since 1")) == "away since 1"
+    assert sentence(ValueError("card 4111 1111 1111 1111")) == "ValueError: card XXXXXXXXXXXX1111"
+    assert "\x00" not in sentence(ValueError("a\x00b"))
+    assert len(sentence(ValueError("x" * 9999))) == SENTENCE
 
 
 def test_expected_errors_are_one_line_and_an_exit_code() -> None:
@@ -97,6 +150,7 @@ def test_the_pages_tell_what_was_counted() -> None:
         assert health.state()["status"] == "starting"
         first.polls = second.polls = third.polls = 1
         first.file(State.LOADED)
+        second.failures_in_a_row = 4
         second.problem = "<b>the server's host key</b>"
         third.unrecognised = ("evil\u202e\n.csv",)
         port = await health.start(0)
@@ -120,6 +174,8 @@ def test_the_pages_tell_what_was_counted() -> None:
     state = json.loads(text)
     # One bank's trouble is shown, and the bridge itself is well.
     assert (code, state["status"], state["banks"]["HDFC"]["state"]) == (200, "degraded", "degraded")
+    assert state["banks"]["HDFC"]["failures_in_a_row"] == 4
+    assert state["banks"]["ICICI"]["outbox_unrecognised"] == 1
     assert state["banks"]["AXIS"]["files"] == {"LOADED": 1}
     assert 'settle_bridge_files_total{bank="AXIS",state="LOADED"} 1' in found["/metrics"][1]
     assert 'settle_bridge_outbox_unrecognised{bank="ICICI"} 1' in found["/metrics"][1]
