@@ -11,7 +11,7 @@ from stack import cli, environment, state
 from stack.errors import StackError
 from stack.home import Home
 from stack.ports import Ports
-from stack.servers import SERVERS
+from stack.servers import SERVERS, with_needs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,8 +21,10 @@ _OFFSET = 400
 
 
 @contextmanager
-def servers(here: bool, tell: Callable[[str], None]) -> Iterator[Home]:
-    """Every server healthy, this process pointed at them; an own stack is deleted afterwards.
+def servers(here: bool, tell: Callable[[str], None], *names: str) -> Iterator[Home]:
+    """Servers healthy, this process pointed at them; an own stack is deleted afterwards.
+
+    With names only these and what they need, otherwise all.
 
     1. Take the running stack, or start one in a home of its own beside the current one.
     2. Point this process at it.
@@ -41,7 +43,7 @@ def servers(here: bool, tell: Callable[[str], None]) -> Iterator[Home]:
             if not state.is_running(home):
                 cli.wipe(home)
             tell(f"starting a stack of its own in {home.path}")
-            cli.start(list(SERVERS), offset)
+            cli.start(with_needs(list(names or SERVERS)), offset)
         os.environ.update(environment.variables(home, Ports(offset)))  # 2
         yield home
     except StackError as error:
