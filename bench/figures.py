@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Better = Literal["more", "less"]
 
@@ -73,6 +76,24 @@ class Report:
     figures: list[Figure] = field(default_factory=list)
     counts: list[Count] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    def figure(
+        self,
+        tell: Callable[[str], None],
+        name: str,
+        value: float,
+        unit: str,
+        against: tuple[str, float] | None = None,
+        *,
+        aim: float | None = None,
+        on_ratio: bool = False,
+        less: bool = False,
+    ) -> None:
+        """Keep one figure and say it; `less` when a smaller one is better."""
+        label, other = against or (None, None)
+        aim_on: Literal["value", "ratio"] = "ratio" if on_ratio else "value"
+        self.figures.append(Figure(name, value, unit, label, other, aim, aim_on, "less" if less else "more"))
+        tell(f"   {name}: {value:,.1f} {unit}")
 
     @property
     def sound(self) -> bool:

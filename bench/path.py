@@ -15,6 +15,7 @@ from __future__ import annotations
 import time
 import uuid
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
@@ -28,7 +29,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from bench.bare_reader import Reading, read_slot
 from bench.errors import BenchError, NotReadyError, UnsoundError
 from bench.far_end import Mirror, Staged
-from bench.figures import Count, Figure, Report, percentile
+from bench.figures import Count, Report, percentile
 from bench.kafka_end import Arrival, Topic
 from bench.machine import Meter, machine
 from bench.servers import pids, servers
@@ -81,6 +82,7 @@ class Path:
 
     def __init__(self, home: Home, report: Report, tell: Callable[[str], None]) -> None:
         self._home, self._report, self._tell = home, report, tell
+        self._figure = partial(report.figure, tell)
         self._source = Source(_source_dsn())
         self._connect = Connect(load_settings().url)
         self._mirror = Mirror()
@@ -273,24 +275,6 @@ class Path:
 
     def _pids(self, *names: str) -> dict[str, int]:
         return {name: pid for name, pid in pids(self._home).items() if not names or name in names}
-
-    def _figure(
-        self,
-        name: str,
-        value: float,
-        unit: str,
-        against: tuple[str, float] | None = None,
-        *,
-        aim: float | None = None,
-        on_ratio: bool = False,
-        less: bool = False,
-    ) -> None:
-        label, other = against or (None, None)
-        figure = Figure(
-            name, value, unit, label, other, aim, "ratio" if on_ratio else "value", "less" if less else "more"
-        )
-        self._report.figures.append(figure)
-        self._tell(f"   {name}: {value:,.1f} {unit}")
 
 
 def _source_dsn() -> str:

@@ -17,6 +17,7 @@ import uuid
 from collections import Counter
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import requests
@@ -24,7 +25,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 
 from bench.doors import door
 from bench.errors import BenchError, NotReadyError, UnsoundError
-from bench.figures import Count, Figure, Report, percentile
+from bench.figures import Count, Report, percentile
 from bench.kafka_end import Topic
 from bench.load import Outcome, full_load, scheduled_load
 from bench.machine import Meter, machine
@@ -93,6 +94,7 @@ class Webhooks:
 
     def __init__(self, home: Home, report: Report, tell: Callable[[str], None]) -> None:
         self._home, self._report, self._tell = home, report, tell
+        self._figure = partial(report.figure, tell)
         settings = load_settings()
         self._port = settings.port
         self._secret = settings.razorpay_webhook_secret.get_secret_value()
@@ -181,6 +183,7 @@ class Webhooks:
                 "ms",
                 ("answering at once", percentile(limit.waits, part) * 1000),
                 aim=AIM_P99_MS if part == 0.99 else None,
+                less=True,
             )
         late = percentile(done.late, 0.99) * 1000
         self._report.notes.append(
@@ -228,31 +231,6 @@ class Webhooks:
 
     def _notices(self, tag: str, count: int) -> list[Notice]:
         return notices(f"{self._id}{tag}", count, self._secret)
-
-    def _figure(
-        self,
-        name: str,
-        value: float,
-        unit: str,
-        against: tuple[str, float] | None = None,
-        *,
-        aim: float | None = None,
-        on_ratio: bool = False,
-    ) -> None:
-        label, other = against or (None, None)
-        self._report.figures.append(
-            Figure(
-                name,
-                value,
-                unit,
-                label,
-                other,
-                aim,
-                "ratio" if on_ratio else "value",
-                "more" if on_ratio else "less",
-            )
-        )
-        self._tell(f"   {name}: {value:,.1f} {unit}")
 
 
 def rate(loads: Iterable[Outcome]) -> float:

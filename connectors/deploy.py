@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from connectors.errors import (
     ConnectorFailedError,
@@ -14,7 +14,7 @@ from connectors.errors import (
 from connectors.plan import Change, Plan, applied, fits, masked, plan
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from connectors.rest import Config, Connect
 
@@ -63,9 +63,9 @@ def apply_plan(connect: Connect, found: Plan, *, wait: float = 90.0) -> None:
                 _wait_for_snapshot(connect, change.connector, wait)
 
 
-def snapshot_stored(connect: Connect, name: str) -> bool:
-    """Is a position behind the first snapshot stored, from which every later start goes on?"""
-    offsets = [entry.get("offset") or {} for entry in connect.offsets(name)]
+def snapshot_stored(entries: Iterable[dict[str, Any]]) -> bool:
+    """Is a position behind the first snapshot among the stored, from which every later start goes on?"""
+    offsets = [entry.get("offset") or {} for entry in entries]
     return bool(offsets) and all(
         not offset.get("snapshot") or offset.get("last_snapshot_record") for offset in offsets
     )
@@ -73,7 +73,7 @@ def snapshot_stored(connect: Connect, name: str) -> bool:
 
 def _wait_for_snapshot(connect: Connect, name: str, wait: float) -> None:
     until = time.monotonic() + wait
-    while not snapshot_stored(connect, name):
+    while not snapshot_stored(connect.offsets(name)):
         wait_running(connect, name, max(_LOOK, until - time.monotonic()), config_put=True)
         if time.monotonic() >= until:
             raise ConnectorFailedError(

@@ -14,7 +14,7 @@ from connectors.errors import GapError, NotThereError, SourceUnreachableError
 from connectors.plan import masked
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from connectors.rest import Config, Connect
 
@@ -65,7 +65,8 @@ def status(connect: Connect, name: str, config: Config, dsn: str) -> Status:
         return Status(name, "ABSENT", (), None, None, "not applied: settle connectors apply")
     state = str(said["connector"]["state"])
     tasks = tuple(str(task["state"]) for task in said["tasks"])
-    stored = _stored_lsn(connect, name)
+    offsets = connect.offsets(name)
+    stored = _stored_lsn(offsets)
     slot, troubles = None, []
     if slot_name := config.get("slot.name"):
         try:
@@ -74,7 +75,7 @@ def status(connect: Connect, name: str, config: Config, dsn: str) -> Status:
         except SourceUnreachableError as error:
             troubles = [str(error)]
     # The slot first: when it is the cause, the task's own sentence only says that reading failed.
-    problems = [*troubles, _task_problem(state, tasks, said) or _snapshot_problem(connect, name)]
+    problems = [*troubles, _task_problem(state, tasks, said) or _snapshot_problem(offsets)]
     return Status(name, state, tasks, slot, stored, "; ".join(filter(None, problems)) or None)
 
 
@@ -128,7 +129,7 @@ def refuse_gap(connect: Connect, name: str, config: Config, dsn: str) -> None:
     by hand passes that, and what lies between is skipped without a word. So it is looked at here.
     """
     slot_name = config.get("slot.name")
-    stored = _stored_lsn(connect, name)
+    stored = _stored_lsn(connect.offsets(name))
     if slot_name is None or stored is None:
         return
     if gap := slot_gap(read_slot(dsn, slot_name), slot_name, stored):
@@ -163,17 +164,17 @@ def _task_problem(state: str, tasks: tuple[str, ...], said: dict[str, Any]) -> s
     return None
 
 
-def _snapshot_problem(connect: Connect, name: str) -> str | None:
-    if snapshot_stored(connect, name):
+def _snapshot_problem(offsets: Sequence[dict[str, Any]]) -> str | None:
+    if snapshot_stored(offsets):
         return None
     return "its first snapshot is not over; should Connect end before it is, see connectors/README.md"
 
 
-def _stored_lsn(connect: Connect, name: str) -> int | None:
+def _stored_lsn(offsets: Sequence[dict[str, Any]]) -> int | None:
     """The position up to which everything is known to be in Kafka; None before the first commit."""
     lsns = [
         int(offset["lsn_proc"])
-        for entry in connect.offsets(name)
+        for entry in offsets
         if (offset := entry.get("offset") or {}).get("lsn_proc") is not None
     ]
     return min(lsns, default=None)

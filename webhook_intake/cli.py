@@ -49,9 +49,6 @@ def gateways() -> None:
 def status(as_json: bool) -> None:
     """Per gateway: events and lines taken, what was missed, waits or is dead, how the last polls went."""
     rows = _translated(lambda: _status(load_settings()))
-    if as_json:
-        click.echo(json.dumps(rows, indent=2, default=str))
-        return
     titles = {
         "gateway": "gateway",
         "events": "events",
@@ -64,7 +61,7 @@ def status(as_json: bool) -> None:
         "cursor": "read up to",
         "problem": "problem",
     }
-    _show(rows, titles)
+    _show(rows, titles, as_json=as_json)
 
 
 @gateways.command()
@@ -77,11 +74,8 @@ def poll(gateway: str | None, as_json: bool) -> None:
     """
     with Console(stderr=True).status("reading reports and lists"):
         rows = _translated(lambda: _poll(load_settings(), gateway))
-    if as_json:
-        click.echo(json.dumps(rows, indent=2, default=str))
-    else:
-        names = ("gateway", "day", "days", "lines", "published", "dead", "listed", "missed", "problem")
-        _show(rows, {name: name for name in names})
+    names = ("gateway", "day", "days", "lines", "published", "dead", "listed", "missed", "problem")
+    _show(rows, {name: name for name in names}, as_json=as_json)
     if any(row["problem"] for row in rows):
         sys.exit(1)
 
@@ -91,9 +85,6 @@ def poll(gateway: str | None, as_json: bool) -> None:
 def gaps(as_json: bool) -> None:
     """What no webhook told and the gateways' lists did, by gateway and day, with when it was noticed."""
     rows = _translated(lambda: asyncio.run(_gaps(load_settings())))
-    if as_json:
-        click.echo(json.dumps(rows, indent=2, default=str))
-        return
     titles = {
         "gateway": "gateway",
         "day": "day",
@@ -102,7 +93,7 @@ def gaps(as_json: bool) -> None:
         "first_noticed": "noticed from",
         "last_noticed": "to",
     }
-    _show(rows, titles)
+    _show(rows, titles, as_json=as_json)
 
 
 @gateways.command()
@@ -250,7 +241,10 @@ def _translated(call: Callable[[], T]) -> T:
         raise GatewaysError(str(error)) from error
 
 
-def _show(rows: Sequence[dict[str, Any]], titles: dict[str, str]) -> None:
+def _show(rows: Sequence[dict[str, Any]], titles: dict[str, str], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(rows, indent=2, default=str))
+        return
     table = Table()
     for title in titles.values():
         table.add_column(title)

@@ -153,7 +153,7 @@ def test_apply_is_not_over_while_a_first_snapshot_is_not(stored: dict[str, Any] 
     with pytest.raises(ConnectorFailedError, match="first snapshot is not over"):
         apply_plan(worker, make_plan(worker, {"a": CONFIG}), wait=0.1)
     worker.stored = {"lsn_proc": 7, "snapshot": "INITIAL", "last_snapshot_record": True}
-    assert snapshot_stored(worker, "a")
+    assert snapshot_stored(worker.offsets("a"))
 
 
 def test_the_last_cause_is_the_sentence() -> None:
