@@ -50,6 +50,7 @@ class Sender:
         schemas: Mapping[str, str] | None,
         extra: Mapping[str, Any],
     ) -> None:
+        """`extra` are the client's own settings, on top of those that all producers share."""
         self._settings = settings or bus_settings()
         self._schemas = dict(schemas or {})
         self._registry = Registry(self._settings)
@@ -92,14 +93,15 @@ class Sender:
         encoder = self._encoders.get(topic)
         if encoder is not None:
             return encoder
-        name = self._schemas.get(topic) or schema_name_of(topic)
-        schema = load_schema(name)
         with self._lock:
             encoder = self._encoders.get(topic)
             if encoder is None:
-                schema_id = self._registry.register(f"{topic}-value", schema)
-                encoder = self._encoders[topic] = Encoder(schema, schema_id, topic)
+                encoder = self._encoders[topic] = Encoder(*self._schema_id(topic), topic)
             return encoder
+
+    def _schema_id(self, topic: str) -> tuple[Mapping[str, Any], int]:
+        schema = load_schema(self._schemas.get(topic) or schema_name_of(topic))
+        return schema, self._registry.register(f"{topic}-value", schema)
 
     def _encode(self, topic: str, record: Mapping[str, Any]) -> bytes:
         encoder = self._encoders.get(topic) or self._encoder(topic)
@@ -109,7 +111,7 @@ class Sender:
     def _produce(
         self,
         topic: str,
-        key: str,
+        key: str | bytes,
         value: bytes,
         headers: Headers | None,
         on_delivery: Callable[[KafkaError | None, Message], None] | None,

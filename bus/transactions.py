@@ -17,11 +17,12 @@ from bus.errors import (
     TransactionAbortedError,
     from_kafka,
 )
-from bus.sender import DELIVERY_MS, QUEUE_WAIT, Headers, Sender
+from bus.sender import DELIVERY_MS, QUEUE_KBYTES, QUEUE_WAIT, Headers, Sender
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from bus.columns import ColumnEncoder
     from bus.settings import BusSettings
 
 log = logging.getLogger("bus")
@@ -47,7 +48,9 @@ class TransactionalProducer(Sender):
         *,
         schemas: Mapping[str, str] | None = None,
         transaction_ms: int = TRANSACTION_MS,
+        queue_kbytes: int = QUEUE_KBYTES,
     ) -> None:
+        """`queue_kbytes` bounds what waits in memory, where a process has little of it."""
         super().__init__(
             settings,
             schemas,
@@ -57,8 +60,10 @@ class TransactionalProducer(Sender):
                 "transaction.timeout.ms": transaction_ms,
                 # Never longer than the transaction, or the client refuses the pair.
                 "delivery.timeout.ms": min(DELIVERY_MS, transaction_ms),
+                "queue.buffering.max.kbytes": queue_kbytes,
             },
         )
+        self._columns: dict[str, ColumnEncoder] = {}
         self._id = transactional_id
         self._started = False
         self._sent = 0
@@ -120,6 +125,23 @@ class TransactionalProducer(Sender):
         self._sent += 1
         if self._sent % 1000 == 0:
             self._client.poll(0)
+
+    def send_columns(self, topic: str, keys: Any, columns: Mapping[str, Any]) -> None:
+        """Queue many records of the open transaction: `keys` is an Arrow string array, see ColumnEncoder."""
+        from bus.columns import ColumnEncoder, values_of
+
+        encoder = self._columns.get(topic)
+        if encoder is None:
+            encoder = self._columns[topic] = ColumnEncoder(*self._schema_id(topic), topic)
+        produce = self._client.produce
+        for key, value in zip(values_of(keys), values_of(encoder.encode(columns, len(keys))), strict=True):
+            try:
+                produce(topic, value, key)
+            except (BufferError, KafkaException):
+                # The queue is full, or worse: the way that waits for room, or says what is wrong.
+                self._produce(topic, key, value, None, None, QUEUE_WAIT)
+        self._sent += len(keys)
+        self._client.poll(0)
 
     def close(self) -> None:
         """Let go; an open transaction was ended by its context manager, so nothing is left to flush."""

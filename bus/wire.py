@@ -19,13 +19,18 @@ if TYPE_CHECKING:
 _HEADER = struct.Struct(">bI")
 
 
+def header(schema_id: int) -> bytes:
+    """What stands before every record of that schema."""
+    return _HEADER.pack(0, schema_id)
+
+
 class Encoder:
     """Writes records of one schema; not to be shared between threads, since it reuses one buffer."""
 
     def __init__(self, schema: Mapping[str, Any], schema_id: int, name: str) -> None:
         self._name = name
         self._schema = parse_schema(dict(schema))
-        self._header = _HEADER.pack(0, schema_id)
+        self._header = header(schema_id)
         self._buffer = io.BytesIO()
         self._booleans = _fields(schema, lambda kind: kind == "boolean")
         self._moments = _fields(schema, lambda kind: _logical(kind).startswith("timestamp"))

@@ -13,9 +13,9 @@ STEPS: Final = (
     "listed",  # after 1
     "complete",  # after 2
     "transfer",  # in the middle of 3
-    "archived",  # after 3
     "registered",  # after 4
     "publishing",  # in the middle of 6, with records sent and the transaction open
+    "archived",  # in 6, before the commit: the archive has the bytes
     "published",  # after 6: committed in Kafka, not yet LOADED in the ledger
     "loaded",  # after 7
     "touched",  # after 8

@@ -6,13 +6,14 @@ import asyncio
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from bus.errors import BusError, RecordRefusedError
 from settlement.masking import mask_text
 from sftp_bridge import consoles, crash_points
-from sftp_bridge.archive import Archive, Spool
+from sftp_bridge.archive import Archive
 from sftp_bridge.completeness import Candidate, Outbox
 from sftp_bridge.counts import Counts
 from sftp_bridge.endings import TAIL, ends_whole
@@ -28,17 +29,20 @@ from sftp_bridge.ledger import FileRow, Ledger
 from sftp_bridge.publish import Publisher
 from sftp_bridge.remote import Listed, Remote
 from sftp_bridge.revisions import State
+from sftp_bridge.spool import SpoolFolder
 from sftp_bridge.statements import Statement
 from sftp_bridge.unpack import tail_of, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from concurrent.futures import Future
     from datetime import date
 
     from sftp_bridge.banks import Bank
     from sftp_bridge.business_time import BusinessTime
     from sftp_bridge.formats import AnyFormat
     from sftp_bridge.settings import BridgeSettings
+    from sftp_bridge.spool import Spool
 
 log = logging.getLogger("bridge")
 
@@ -53,25 +57,41 @@ ATTEMPTS = 3
 LET_BE_POLLS = 30
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A file's bytes at hand, and the archive's word that it has them."""
+
+    spool: Spool
+    # None where they came from there.
+    word: Future[None] | None = None
+
+    def through(self) -> None:
+        """Wait for that word; raises when there is none."""
+        if self.word is not None:
+            self.word.result()
+            crash_points.reached("archived")
+
+
 class BankFiles:
     """One bank's files on their way:
 
     1. List the bank's outbox.
     2. Take only what is whole, by the way the bank says so.
-    3. Stream the raw bytes into the archive, hashed as they pass; they are stored before anyone reads them.
+    3. Stream the raw bytes to the archive, hashed as they pass; a transfer that breaks off goes on where it
+       was. Storing goes on beside 4 and 5; nothing is committed, refused or touched before it is through.
     4. Register them in the ledger under their hash: new, the same again, or the next revision.
-    5. Parse and validate, as a stream.
+    5. Decrypt, unpack, parse and validate, as a stream.
     6. Publish all records, the retractions of the revision before, bank.files.received and the cutoff's
        RECEIVED in one Kafka transaction; 5 feeds it, so a file refused on its last line publishes nothing.
     7. Mark the file LOADED.
     8. Touch the remote last: move it away.
 
     A process that dies leaves the file where the next one finds it. Before 4: on the bank's server, as if
-    nothing had been. Between 4 and 6: RECEIVED in the ledger, its bytes in the archive; the open transaction
-    is aborted by whoever takes over the bank's transactional id. Between 6 and 7: RECEIVED as well, but
-    bank.files.received has this revision, so it is marked without being sent again. (Were it sent again,
-    it would carry the same keys and versions, and nothing downstream lets a version replace itself.) Between
-    7 and 8: the file is found again, hashed again, recognised, and moved away.
+    nothing had been. Between 4 and 6: RECEIVED in the ledger, its bytes in the archive or still on the
+    bank's server; the open transaction is aborted by whoever takes over the bank's transactional id. Between
+    6 and 7: RECEIVED as well, but bank.files.received has this revision, so it is marked without being sent
+    again. (Were it sent again, it would carry the same keys and versions, and nothing downstream lets a
+    version replace itself.) Between 7 and 8: the file is found again, hashed again, recognised, moved away.
     """
 
     def __init__(self, bank: Bank, settings: BridgeSettings, business_time: BusinessTime) -> None:
@@ -87,6 +107,9 @@ class BankFiles:
         # This bank's own thread for everything that blocks: a slow store holds up one bank, and the
         # connection and the producer are never used by two threads.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=bank.slug)
+        # And one for what is stored meanwhile.
+        self._storing = ThreadPoolExecutor(1, thread_name_prefix=f"{bank.slug}-archive")
+        self._spools = SpoolFolder(settings.spool_dir, f"{settings.topic_prefix}{bank.slug}")
         self._stopping = False
         # Files that the bank's server would not let us read or move, and the poll at which to try again.
         self._let_be: dict[Listed, int] = {}
@@ -110,7 +133,7 @@ class BankFiles:
         try:
             await self._blocking(self._ledger.replay, row.seq)
             for unfinished in await self._blocking(self._ledger.unfinished, self.bank.bank):
-                await self._finish(unfinished)
+                await self._finish_stored(unfinished)
             return (await self._blocking(self._ledger.find, str(row.seq)))[0]
         finally:
             await self._blocking(self._publisher.release)
@@ -131,14 +154,23 @@ class BankFiles:
         await self.remote.close()
         await self._blocking(self._ledger.close)
         self._thread.shutdown(wait=False)
+        self._storing.shutdown(wait=False)
 
     async def _poll(self) -> None:
         # What a process before us left between 4 and 7.
-        for row in await self._blocking(self._ledger.unfinished, self.bank.bank):
-            await self._finish(row)
+        unstored = [
+            row
+            for row in await self._blocking(self._ledger.unfinished, self.bank.bank)
+            if not await self._finish_stored(row)
+        ]
         # 1.
         listing = await self.remote.list_outbox()
         crash_points.reached("listed")
+        await self._blocking(self._spools.sweep, listing)
+        for row in unstored:
+            if Listed(row.remote_name, row.size_bytes, row.remote_mtime) not in listing:
+                gone = FileRefusedError("gone from the bank's server before its bytes were stored")
+                await self._blocking(self._quarantine, row, gone)
         done = await self._done_with(listing)
         refused: AccessRefusedError | None = None
         # 2.
@@ -165,16 +197,19 @@ class BankFiles:
 
     async def _take(self, candidate: Candidate) -> None:
         """Steps 3 to 8 for one whole file."""
-        spool = Spool()
+        business = candidate.business
+        spool = self._spools.spool(candidate.file)
         try:
             # 3.
-            await self.remote.read(candidate.file, spool.take)
-            self.counts.bytes_read += spool.size
-            business = candidate.business
-            raw_key = await self._blocking(
-                self._archive.keep_raw, self.bank.slug, business.business_date, spool
-            )
-            crash_points.reached("archived")
+            await self.remote.read(candidate.file, spool)
+        except BaseException:
+            # What came is kept for the next poll to go on from.
+            spool.close()
+            raise
+        self.counts.bytes_read += spool.size
+        raw_key = self._archive.raw_key(self.bank.slug, business.business_date, spool.sha256)
+        stored = self._storing.submit(self._archive.keep_raw, raw_key, spool)
+        try:
             # 4.
             row, is_new = await self._blocking(
                 self._ledger.register, business, candidate.file, spool.sha256, spool.size, raw_key
@@ -192,18 +227,35 @@ class BankFiles:
                 if row.state != State.RECEIVED:
                     self.counts.file(row.state)
             # 5., 6., 7.
-            if row.state == State.RECEIVED and not await self._finish(row, spool, fresh=is_new):
+            if row.state == State.RECEIVED and not await self._finish(row, Stored(spool, stored), is_new):
                 return
+            await asyncio.wrap_future(stored)
         finally:
-            spool.close()
+            await asyncio.wait([asyncio.wrap_future(stored)])
+            if stored.exception() is None:
+                spool.discard()
+            else:
+                spool.close()
         # 8.
         await self._move_away(row, candidate)
         crash_points.reached("touched")
 
-    async def _finish(self, row: FileRow, spool: Spool | None = None, *, fresh: bool = False) -> bool:
+    async def _finish_stored(self, row: FileRow) -> bool:
+        """Steps 5 to 7 from the archive; false when the bytes never got there."""
+        if not await self._blocking(self._archive.has_raw, row.raw_key, row.size_bytes):
+            return False
+        spool = self._spools.temporary(row.size_bytes)
+        try:
+            await self._blocking(self._archive.fetch_raw, row.raw_key, spool)
+            await self._finish(row, Stored(spool))
+        finally:
+            spool.discard()
+        return True
+
+    async def _finish(self, row: FileRow, raw: Stored, fresh: bool = False) -> bool:
         """Steps 5 to 7; true when the file is done with. What nobody foresaw parks it after some attempts."""
         (outcome,) = await asyncio.gather(
-            self._blocking(self._publish, row, spool, fresh), return_exceptions=True
+            self._blocking(self._publish, row, raw, fresh), return_exceptions=True
         )
         if outcome is None:
             return True
@@ -217,7 +269,7 @@ class BankFiles:
             await self._blocking(self._quarantine, row, refused)
         return attempts >= ATTEMPTS
 
-    def _publish(self, row: FileRow, spool: Spool | None, fresh: bool) -> None:
+    def _publish(self, row: FileRow, raw: Stored, fresh: bool) -> None:
         if self._ledger.newer_loaded(row.file_id, row.revision):
             self._ledger.superseded(row.seq)
             self.counts.file(State.SUPERSEDED)
@@ -226,7 +278,6 @@ class BankFiles:
         published = None if fresh else self._publisher.already(row)
         statement: Statement | None = None
         if published is None:
-            raw = spool or self._archive.fetch_raw(row.raw_key)
             lines_key = self._archive.published_key(
                 self.bank.slug, row.business_date, row.cutoff, row.revision
             )
@@ -234,7 +285,7 @@ class BankFiles:
             self._ledger.announce(row.seq, lines_key)
             # 5.
             try:
-                with unpacked(raw.rewound(), self.bank.files, self._keys_dir) as inside:
+                with raw.spool.opened() as file, unpacked(file, self.bank.files, self._keys_dir) as inside:
                     statement = Statement(inside, self._format(row.business_date), row.business_date)
                     # 6.
                     published = self._publisher.publish(
@@ -244,17 +295,17 @@ class BankFiles:
                         self._archive,
                         lines_key,
                         received,
+                        raw.through,
                     )
             except FileRefusedError as refused:
+                raw.through()
                 self._quarantine(row, refused, statement)
                 return
             except RecordRefusedError as error:
+                raw.through()
                 misfit = FileRefusedError(f"a record does not fit the bus: {error}")
                 self._quarantine(row, misfit, statement)
                 return
-            finally:
-                if spool is None:
-                    raw.close()
             if statement.note:
                 log.warning("%s: %s", row.remote_name, statement.note)
         else:
@@ -313,12 +364,12 @@ class BankFiles:
         try:
             if not self.bank.files.unpack:
                 return ends_whole(layout, await self.remote.tail(file, TAIL))
-            spool = Spool()
+            spool = self._spools.temporary(file.size)
             try:
-                await self.remote.read(file, spool.take)
+                await self.remote.read(file, spool)
                 tail = await self._blocking(self._tail_inside, spool)
             finally:
-                spool.close()
+                spool.discard()
         except (RemoteUnavailableError, FileChangedError, FileRefusedError) as error:
             log.info("%s", error)
             return False
@@ -332,7 +383,7 @@ class BankFiles:
         return layout
 
     def _tail_inside(self, spool: Spool) -> bytes:
-        with unpacked(spool.rewound(), self.bank.files, self._keys_dir) as inside:
+        with spool.opened() as file, unpacked(file, self.bank.files, self._keys_dir) as inside:
             return tail_of(inside, TAIL)
 
     async def _blocking(self, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:

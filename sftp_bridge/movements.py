@@ -54,6 +54,14 @@ class Totals:
             self.debit_count += 1
             self.debit_total += movement.amount
 
+    def add_all(self, other: Totals) -> None:
+        """Count what somebody else has counted."""
+        self.count += other.count
+        self.credit_count += other.credit_count
+        self.credit_total += other.credit_total
+        self.debit_count += other.debit_count
+        self.debit_total += other.debit_total
+
     @property
     def net(self) -> Decimal:
         """What the movements change the balance by."""

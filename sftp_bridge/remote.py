@@ -20,17 +20,18 @@ from sftp_bridge.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from sftp_bridge.banks import Bank
     from sftp_bridge.settings import BridgeSettings
+    from sftp_bridge.spool import Spool
 
 log = logging.getLogger("bridge")
 
 # Bytes asked for at once; asyncssh keeps many requests of the largest size the server takes in flight to
 # fill it. With single 16 KiB requests a transfer waits for the network two thirds of the time.
-CHUNK = 8 * 1024 * 1024
+CHUNK = 4 * 1024 * 1024
 # Seconds for a login, and for one answer: a chunk, a listing, a move. A server that hangs longer counts as
 # away; its bank alone waits for it.
 LOGIN_SECONDS = 20
@@ -71,26 +72,39 @@ class Remote:
             entries = await sftp.readdir(self._bank.folders.outbox)
         return sorted(_plain_files(entries), key=lambda one: one.name)
 
-    async def read(self, file: Listed, take: Callable[[bytes], None]) -> int:
-        """Give every byte to `take`, in order; raises when the file is not the listed one at the end."""
+    async def read(self, file: Listed, spool: Spool) -> None:
+        """What the spool does not have yet; raises when the file is not the listed one at the end."""
         path = f"{self._bank.folders.outbox}/{file.name}"
-        size = 0
         # No limit for the whole: a large file takes its time, chunk by chunk.
         reading = self._sftp(f"reading {file.name}", seconds=None)
         async with reading as sftp, sftp.open(path, "rb") as opened:
-            while True:
-                async with asyncio.timeout(ANSWER_SECONDS):
-                    chunk = await opened.read(CHUNK, size)
-                if not chunk:
-                    break
-                size += len(chunk)
-                crash_points.reached("transfer")
-                # Hashing and spooling 8 MiB take some milliseconds; other banks' tasks run meanwhile.
-                await asyncio.to_thread(take, cast("bytes", chunk))
+            again = await asyncio.to_thread(spool.resume)
+            # What came last is hashed and written while the next is on its way, and other banks' tasks run.
+            writing: asyncio.Future[None] = asyncio.ensure_future(asyncio.sleep(0))
+            try:
+                at = spool.size
+                while chunk := await self._chunk(opened, at):
+                    await writing
+                    if again and not chunk.startswith(again):
+                        log.warning("%s is not what began to come; from its first byte again", file.name)
+                        spool.restart()
+                        at, again = 0, b""
+                        continue
+                    if again:
+                        log.info("%s goes on at %d of %d bytes", file.name, at + len(again), file.size)
+                        again = b""
+                    at += len(chunk)
+                    crash_points.reached("transfer")
+                    writing = asyncio.ensure_future(asyncio.to_thread(spool.take, chunk))
+            finally:
+                await writing
         now = await self.stat(file.name)
-        if now != file or size != file.size:
-            raise FileChangedError(f"{file.name} changed while it was read: {file} became {now}, read {size}")
-        return size
+        if now != file or at != file.size:
+            raise FileChangedError(f"{file.name} changed while it was read: {file} became {now}, read {at}")
+
+    async def _chunk(self, opened: asyncssh.SFTPClientFile, at: int) -> bytes:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            return cast("bytes", await opened.read(CHUNK, at))
 
     async def tail(self, file: Listed, length: int) -> bytes:
         """The file's last bytes."""

@@ -80,7 +80,7 @@ def judge(
 
 
 def changes(
-    before: Iterable[Iterable[Movement]], now: Iterable[Movement], *, by_identity: bool = False
+    before: Sequence[Iterable[Movement]], now: Iterable[Movement], *, by_identity: bool = False
 ) -> Iterator[tuple[Literal["u", "d"], Movement]]:
     """What to publish: every movement of `now`, and a delete for each earlier one that no longer stands.
 

@@ -23,8 +23,16 @@ def _shared(own: str, shared: str) -> AliasChoices:
     return AliasChoices(f"SETTLE_BRIDGE_{own}", shared)
 
 
+def _home() -> Path:
+    return Path(os.environ.get("SETTLE_HOME") or _CHECKOUT / ".settle")
+
+
 def _local_keys() -> Path:
-    return Path(os.environ.get("SETTLE_HOME") or _CHECKOUT / ".settle") / "secrets" / "sftp"
+    return _home() / "secrets" / "sftp"
+
+
+def _local_spool() -> Path:
+    return _home() / "data" / "bridge"
 
 
 class BridgeSettings(BaseSettings):
@@ -51,6 +59,8 @@ class BridgeSettings(BaseSettings):
 
     banks_dir: Path = BANKS_DIR
     keys_dir: Path = Field(default_factory=_local_keys)
+    # Where large files lie while they are worked on, and from where a broken transfer goes on.
+    spool_dir: Path = Field(default_factory=_local_spool)
     # Set on one machine: every bank's server stands here, on this port plus the bank's local_port_offset.
     sftp_host: str | None = None
     sftp_port: int | None = Field(default=None, ge=1, le=65000)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from sftp_bridge.formats import AnyFormat
+    from sftp_bridge.movement_columns import MovementColumns
     from sftp_bridge.readers.reader import Reader
 
 
@@ -48,10 +49,25 @@ class Statement:
         return "; ".join(notes) or None
 
     def __iter__(self) -> Iterator[Movement]:
+        for movements in self.read():
+            if isinstance(movements, Movement):
+                yield movements
+            else:
+                yield from movements.movements()
+
+    def read(self) -> Iterator[Movement | MovementColumns]:
+        """One by one, or many at once where the file could be read so."""
         reader = reader_of(self.raw, self.layout, self.business_date)
         seen = _Seen()
         try:
             for movement in reader.movements():
+                if not isinstance(movement, Movement):
+                    # Of lines with an identity none come so.
+                    counted = movement.totals()
+                    self.lines.add_all(counted)
+                    self.totals.add_all(counted)
+                    yield movement
+                    continue
                 self.lines.add(movement)
                 if seen.again(movement):
                     self.repeated += 1

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from sftp_bridge.formats import HeaderTable
+    from sftp_bridge.movement_columns import MovementColumns
     from sftp_bridge.movements import Movement
 
 
@@ -34,12 +35,23 @@ class HeaderTableReader(Reader):
     def _rows(self) -> Iterator[list[str]]:
         """Stripped cells, row by row; sets `line`."""
 
-    def _movements(self) -> Iterator[Movement]:
+    def _body(
+        self,
+        rows: Iterator[list[str]],
+        cells_of: Cells,  # noqa: ARG002 - for who reads faster than by rows
+    ) -> Iterator[list[str] | MovementColumns]:
+        """What stands below the header: rows, and what was read of many at once."""
+        yield from rows
+
+    def _movements(self) -> Iterator[Movement | MovementColumns]:
         rows = self._rows()
         columns = self.columns = self._header(rows)
         cells_of = Cells(self._table, columns, self._business_date)
         trailer = self._table.trailer
-        for cells in rows:
+        for cells in self._body(rows, cells_of):
+            if not isinstance(cells, list):
+                yield cells
+                continue
             if not any(cells):
                 continue
             if self.claim is not None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from sftp_bridge.formats import Extract, Format
+    from sftp_bridge.movement_columns import MovementColumns
     from sftp_bridge.movements import Totals
 
 # Where a reference should stand some banks write the card of a purchase: digits alone, as many as cards have,
@@ -39,8 +40,8 @@ class Reader(ABC):
         self.claim: Claim | None = None
         self.new_columns: tuple[str, ...] = ()
 
-    def movements(self) -> Iterator[Movement]:
-        """All of them; a refusal carries the text that it is about."""
+    def movements(self) -> Iterator[Movement | MovementColumns]:
+        """All of them, some perhaps many at once; a refusal carries the text that it is about."""
         try:
             yield from self._movements()
         except FileRefusedError as error:
@@ -48,7 +49,7 @@ class Reader(ABC):
             raise
 
     @abstractmethod
-    def _movements(self) -> Iterator[Movement]:
+    def _movements(self) -> Iterator[Movement | MovementColumns]:
         """As the format has them."""
 
     @abstractmethod
@@ -149,4 +150,4 @@ def _groups(extract: Extract, text: str) -> tuple[str | None, str | None]:
     if found is None:
         return None, None
     groups = found.groupdict()
-    return groups.get("utr"), groups.get("settlement_ref")
+    return groups.get("utr") or None, groups.get("settlement_ref") or None

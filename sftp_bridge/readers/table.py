@@ -35,11 +35,12 @@ class Cells:
         if self._words.skips(cells):
             return None
         column = self._layout.value_date.column
-        value_date = self._date(cells[self._places[column]], line, column)
+        value_date = self.day(cells[self._places[column]], line, column)
         direction, amount = self._amount(cells, line)
         return self._words.movement(cells, line, direction, amount, value_date)
 
-    def _date(self, text: str, line: int, column: str) -> date:
+    def day(self, text: str, line: int, column: str) -> date:
+        """A date in one of the declared forms, near the business date."""
         known = self._dates.get(text)
         if known is not None:
             return known

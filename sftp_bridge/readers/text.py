@@ -40,6 +40,10 @@ class Lines:
     def __iter__(self) -> Iterator[str]:
         return self._lines
 
+    def skip(self, lines: int) -> None:
+        """So many were read by somebody else."""
+        self.number += lines
+
     def close(self) -> None:
         """Give the raw file back, open."""
         close = getattr(self._lines, "close", None)
@@ -64,12 +68,16 @@ class Lines:
                 buffered.detach()
 
     def _next(self, text: io.TextIOWrapper) -> str:
+        self.excerpt = ""
         try:
             line = text.readline(LINE_LIMIT)
         except UnicodeDecodeError as error:
             looks = looks_like(error.object[error.start :][:_SAMPLE])
+            # Text is decoded some lines ahead of the one that is read.
+            ahead = error.object[: error.start].decode(self._encoding, "ignore").replace("\r\n", "\n")
             raise FileRefusedError(
-                f"not {self._encoding}: {error.reason}; it looks like {looks}", line=self.number + 1
+                f"not {self._encoding}: {error.reason}; it looks like {looks}",
+                line=self.number + 1 + ahead.count("\n") + ahead.count("\r"),
             ) from error
         except UnicodeError as error:
             raise FileRefusedError(f"not {self._encoding}: {error}", line=self.number + 1) from error
