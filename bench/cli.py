@@ -39,6 +39,12 @@ BENCHES = (
         500_000,
     ),
     Bench(
+        "files",
+        "bench.files",
+        "one large bank file and a thousand small ones, beside a bare transfer and a plain program",
+        6_000_000,
+    ),
+    Bench(
         "webhooks",
         "bench.webhooks",
         "signed notices at the intake: rate, answer time, nothing lost when killed, beside plain handlers",
@@ -53,7 +59,8 @@ BENCHES = (
 @click.option(
     "--rows",
     type=click.IntRange(min=10_000),
-    help="Changes in a backlog, notices at full load. Without it as many as is good for the bench.",
+    help="Changes in a backlog, lines of the large file, notices at full load. Without it as many as is good"
+    " for the bench.",
 )
 @click.option(
     "--seconds",

@@ -29,10 +29,11 @@ _LANDED = f"""
 select coalesce(sum(row_count), 0) as landed from load_files
 where table_name = '{TABLE.upper()}' and status = 'LOADED'
 """  # noqa: S608
-_BATCHES = f"""
+_BATCHES = """
 select batch_id, rows_landed, started_at, finished_at, duration_ms from load_audit
-where table_name = '{TABLE.upper()}' and status = 'LOADED'
-"""  # noqa: S608
+where table_name = ? and status = 'LOADED'
+"""
+_LINES = "select file_id, _batch_id, count(*) as lines from bank_records where not _deleted group by 1, 2"
 _WHEN = f"select transaction_id, _batch_id from {TABLE} where transaction_id like ?"  # noqa: S608
 
 
@@ -115,20 +116,27 @@ class Mirror:
         """Rows of all files ever loaded for this table: every change, once."""
         return int(self._ask(_LANDED)[0]["landed"])
 
-    def batches(self) -> dict[str, Batch]:
-        """Every load that is done."""
+    def batches(self, table: str = TABLE) -> dict[str, Batch]:
+        """Every load of the table that is done."""
         return {
             row["batch_id"]: Batch(
                 int(row["rows_landed"] or 0),
                 float(row["duration_ms"] or 0) / 1000,
                 _epoch(row["finished_at"]),
             )
-            for row in self._ask(_BATCHES)
+            for row in self._ask(_BATCHES, (table.upper(),))
         }
 
     def when(self, prefix: str) -> dict[str, str]:
         """Which load brought which row."""
         return {row["transaction_id"]: row["_batch_id"] for row in self._ask(_WHEN, (prefix + "%",))}
+
+    def lines_of_files(self) -> dict[str, dict[str, int]]:
+        """How many lines of which business file each load brought."""
+        found: dict[str, dict[str, int]] = {}
+        for row in self._ask(_LINES):
+            found.setdefault(row["file_id"], {})[row["_batch_id"]] = int(row["lines"])
+        return found
 
     def _open(self) -> SnowflakeConnection:
         if self._session is None:
