@@ -236,10 +236,15 @@ def expectations(bank: str | None, day: datetime | None, status: str | None, as_
 
 
 def _expectation_line(row: Mapping[str, Any]) -> dict[str, Any]:
-    """For people: what is in of what is owed as one word."""
-    line = {key: value for key, value in row.items() if key not in ("files_received", "files_expected")}
-    line["late"] = "late" if row["late"] else ""
-    line["in"] = f"{row['files_received']} of {row['files_expected']}"
+    """For people: what is in of what is owed side by side."""
+    line: dict[str, Any] = {}
+    for key, value in row.items():
+        if key == "files_received":
+            line["in"] = f"{value} of {row['files_expected']}"
+        elif key == "late":
+            line[key] = "late" if value else ""
+        elif key != "files_expected":
+            line[key] = value
     return line
 
 
