@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from bench.errors import NotReadyError, UnsoundError
 from bus.settings import bus_settings
@@ -94,9 +94,13 @@ class Topic:
         self._client.assign([TopicPartition(self._name, p, since.get(p, 0)) for p in open_ends])
         while open_ends:
             for message in self._client.consume(1000, 5.0):
-                if message.error() is not None:
-                    continue
                 partition, offset = message.partition(), message.offset()
+                error = message.error()
+                if error is not None:
+                    # What stands last may be a transaction's mark, which nobody is given.
+                    if error.code() == KafkaError._PARTITION_EOF:
+                        open_ends.discard(partition or 0)
+                    continue
                 if partition is None or offset is None:
                     continue
                 if offset < until[partition]:

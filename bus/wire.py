@@ -32,7 +32,8 @@ class Encoder:
         self._schema = parse_schema(dict(schema))
         self._header = header(schema_id)
         self._buffer = io.BytesIO()
-        self._booleans = _fields(schema, lambda kind: kind == "boolean")
+        # One that may be null is a union, and of a union's branches fastavro does ask which one fits.
+        self._booleans = [field["name"] for field in schema["fields"] if field["type"] == "boolean"]
         self._moments = _fields(schema, lambda kind: _logical(kind).startswith("timestamp"))
 
     def encode(self, record: Mapping[str, Any]) -> bytes:

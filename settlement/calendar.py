@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Final
 
-from settlement.errors import CalendarError
+from settlement.errors import CalendarError, UnknownNameError
 from settlement.holidays import HOLIDAY_LISTS, HolidayList
 
 if TYPE_CHECKING:
@@ -42,9 +42,13 @@ class Calendar:
     city: str = "Mumbai"
     lists: tuple[HolidayList, ...] = HOLIDAY_LISTS
     closures: Mapping[date, str] = field(default_factory=dict)
+    # Worked although the rules or the list say otherwise.
+    working_days: frozenset[date] = frozenset()
 
     def why_closed(self, day: date) -> str | None:
         """Why banks are closed that day, None on a business day."""
+        if day in self.working_days:
+            return None
         if day.weekday() == _SUNDAY:
             return "Sunday"
         if day.weekday() == _SATURDAY and day >= SATURDAY_RULE_FROM and (day.day - 1) // 7 in (1, 3):
@@ -90,3 +94,14 @@ class Calendar:
             years = sorted({one.year for one in self.lists if one.city == self.city})
             raise CalendarError(f"no holiday list for {self.city} {day.year}; there are {years}")
         return max(fitting, key=lambda one: one.valid_from)
+
+
+CALENDARS: Final = {"IN": Calendar()}
+
+
+def calendar(name: str) -> Calendar:
+    """The calendar of that name, as calendar.ticks and the banks' descriptions call it."""
+    try:
+        return CALENDARS[name]
+    except KeyError:
+        raise UnknownNameError(f"no calendar {name!r}; there are {', '.join(CALENDARS)}") from None

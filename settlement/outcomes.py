@@ -11,11 +11,12 @@ from datetime import date
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from settlement.cutoffs import MISSING, PRESENT, stage
 from settlement.gateways import CAPTURED, GatewayStatus
 from settlement.money import ZERO, format_rupees, quantize
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from decimal import Decimal
 
 
@@ -130,6 +131,12 @@ class Cutoffs:
     expected: int
     received: int = 0
     late: int = 0
+
+    @classmethod
+    def told(cls, expected: int, words: Iterable[tuple[str, bool]]) -> Cutoffs:
+        """From the latest word about each cutoff: its status, and whether it says that it is late."""
+        stages = [stage(status, late=late) for status, late in words]
+        return cls(expected, stages.count(PRESENT), stages.count(MISSING))
 
     @property
     def complete(self) -> bool:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Final
 
+from settlement.cutoffs import PRESENT, CutoffStatus
+from settlement.cutoffs import status as cutoff_status
 from settlement.errors import UnknownNameError, VersionRangeError
 
 if TYPE_CHECKING:
@@ -44,8 +46,13 @@ REVISION_STEP: Final = 10_000
 
 # Room for what moves a result that waits while its evidence stands still: the day's close, the bank's files.
 RESULT_STEP: Final = 100
+# Of one bank and business date. With more, the last of them would be in without the result's version growing.
+MOST_CUTOFFS: Final = (RESULT_STEP - 1) // PRESENT
 
-CUTOFF_VERSIONS: Final = {"DUE": 1, "LATE": 2, "RECEIVED": 3}
+# Time's words in their order. Any arrival's word is later than all of them: it is never too late for money.
+CUTOFF_RANKS: Final = {CutoffStatus.DUE: 1, CutoffStatus.LATE: 2, CutoffStatus.MISSED: 3}
+# Room for all of time's words below the first arrival's, and for one of time's above each: PARTIAL, and late.
+CUTOFF_STEP: Final = 10
 
 
 def postgres_version(epoch: int, lsn: int | None, *, snapshot: bool) -> int:
@@ -77,12 +84,17 @@ def bank_version(business_date: date, revision: int) -> int:
     return int(business_date.strftime("%Y%m%d")) * REVISION_STEP + revision
 
 
-def cutoff_version(status: str) -> int:
-    """An expected file's version: due, then late, then received."""
-    version = CUTOFF_VERSIONS.get(status)
-    if version is None:
-        raise UnknownNameError(f"cutoff status {status!r} is none of {', '.join(CUTOFF_VERSIONS)}")
-    return version
+def cutoff_version(status: str, arrival: int | None = None, *, late: bool = False) -> int:
+    """A word about an expected file: time's by their rank, then an arrival's by the number of that word.
+
+    Not the number of the file: one that was refused may be replayed after a later one was taken.
+    """
+    said = cutoff_status(status)
+    if said in CUTOFF_RANKS:
+        return CUTOFF_RANKS[said]
+    if arrival is None or not 0 < arrival <= _LARGEST // CUTOFF_STEP - 1:
+        raise VersionRangeError(f"{said} is an arrival's word, and {arrival} is not a number of one")
+    return arrival * CUTOFF_STEP + late
 
 
 def tick_version(at: datetime) -> int:
@@ -94,7 +106,7 @@ def result_version(evidence: Iterable[int], rules_version: int, *, in_time: int 
     """A result's version: the sum of its evidence's versions, so that any new word raises it.
 
     Evidence that was deleted keeps contributing with the delete's version; left out, the sum would fall.
-    `in_time` counts only while a result waits: 1 once the day has closed, or the sum of its files' versions.
+    `in_time` counts only while a result waits: 1 once the day has closed, or the sum of its files' stages.
     It comes after the evidence, so a result that no longer waits is newer whatever time has said.
     """
     version = RESULT_STEP * (sum(evidence) + rules_version) + min(in_time, RESULT_STEP - 1)

@@ -91,9 +91,12 @@ class Archive:
         if spool.sha256 not in raw_key:
             raise ArchiveUnavailableError(f"{raw_key}: the archive gave other bytes ({spool.sha256})")
 
-    def published_key(self, bank: str, business_date: date, cutoff: str, revision: int) -> str:
+    def published_key(
+        self, bank: str, business_date: date, cutoff: str, revision: int, part: int | None = None
+    ) -> str:
         """Where one revision's movements are kept."""
-        name = f"{cutoff.replace(':', '')}.r{revision}.arrow"
+        file = cutoff.replace(":", "") + (f"-{part}" if part is not None else "")
+        name = f"{file}.r{revision}.arrow"
         return f"s3://{self._bucket}/published/{bank}/{business_date.isoformat()}/{name}"
 
     def keep_published(self, lines_key: str, written: PublishedLines) -> None:

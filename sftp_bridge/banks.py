@@ -6,6 +6,7 @@ One bank is one YAML file under `banks/`; adding a bank is adding a file.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from functools import cached_property
 from itertools import pairwise
@@ -16,6 +17,8 @@ from zoneinfo import ZoneInfo
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from settlement.calendar import Calendar, calendar
+from settlement.versions import MOST_CUTOFFS
 from sftp_bridge.errors import BankConfigError, BankUnknownError
 from sftp_bridge.formats import AnyFormat, Part, regular
 
@@ -72,8 +75,12 @@ class Files(Part):
 
     name: str
     time_zone: str
-    cutoffs: tuple[str, ...] = Field(min_length=1)
+    cutoffs: tuple[str, ...] = Field(min_length=1, max_length=MOST_CUTOFFS)
     grace_minutes: int = Field(ge=0, le=24 * 60)
+    # Files that make one cutoff whole; the name's {part} counts them from 1.
+    per_cutoff: int = Field(default=1, ge=1, le=99)
+    # Of a name that tells when it was sent: so long before a cutoff a file is already that cutoff's.
+    early_minutes: int = Field(default=30, ge=0, le=12 * 60)
     # Layers from the outside in.
     unpack: tuple[Annotated[Gzip | Zip | Pgp, Field(discriminator="how")], ...] = ()
     # Megabytes that may come out of one layer. Banks' largest files have 800; a few kilobytes of a hostile
@@ -101,9 +108,38 @@ class Files(Part):
 
     @model_validator(mode="after")
     def _name_has_its_tokens(self) -> Self:
-        for token in ("{business_date}", "{cutoff}"):
-            if self.name.count(token) != 1:
-                raise ValueError(f"name must hold {token} once")
+        sent = "{sent_at}" in self.name
+        once = {
+            "{sent_at}": sent,
+            "{business_date}": not sent,
+            "{cutoff}": not sent,
+            "{part}": self.per_cutoff > 1,
+        }
+        for token, wanted in once.items():
+            if self.name.count(token) != wanted:
+                raise ValueError(f"name must hold {token} once" if wanted else f"name must not hold {token}")
+        return self
+
+
+class BankCalendar(Part):
+    """The days on which the bank owes its files: a calendar that we have, and the bank's own exceptions."""
+
+    name: str = "IN"
+    # Closed, or working, whatever the calendar says.
+    holidays: tuple[date, ...] = ()
+    working_days: tuple[date, ...] = ()
+
+    @field_validator("name")
+    @classmethod
+    def _known_calendar(cls, name: str) -> str:
+        calendar(name)
+        return name
+
+    @model_validator(mode="after")
+    def _one_word_per_day(self) -> Self:
+        both = sorted(set(self.holidays) & set(self.working_days))
+        if both:
+            raise ValueError(f"{both[0]} is a holiday and a working day")
         return self
 
 
@@ -137,10 +173,17 @@ class Bank(Part):
     sftp: Sftp
     folders: Folders
     files: Files
+    calendar: BankCalendar = BankCalendar()
     complete: Annotated[Rename | Marker | Stable, Field(discriminator="how")]
     # What is inside: one format, or several, each from a business date on.
     format: AnyFormat | None = None
     formats: tuple[AnyFormat, ...] = ()
+
+    @field_validator("calendar", mode="before")
+    @classmethod
+    def _named_alone(cls, said: object) -> object:
+        """`calendar: IN` where there is nothing else to say."""
+        return {"name": said} if isinstance(said, str) else said
 
     @model_validator(mode="after")
     def _formats_are_dated(self) -> Self:
@@ -168,6 +211,21 @@ class Bank(Part):
     @cached_property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.files.time_zone)
+
+    @cached_property
+    def business_days(self) -> Calendar:
+        own = self.calendar
+        return replace(
+            calendar(own.name),
+            closures=dict.fromkeys(own.holidays, f"a holiday of {self.bank}"),
+            working_days=frozenset(own.working_days),
+        )
+
+    def owes_on(self, business_date: date, *, told: bool) -> bool:
+        """Is it a business day of this bank, where calendar.ticks has `told` what it is to all of them?"""
+        if business_date in self.calendar.working_days:
+            return True
+        return told and business_date not in self.calendar.holidays
 
     def due_at(self, business_date: date, cutoff: str) -> datetime:
         """The moment the cutoff falls on, with the bank's time zone."""

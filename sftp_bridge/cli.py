@@ -13,6 +13,7 @@ import click
 
 from bus.errors import BusError, BusTerminalError
 from settlement.calendar import IST
+from settlement.cutoffs import CutoffStatus
 from settlement.errors import SettlementError
 from sftp_bridge import calendar_ticks
 from sftp_bridge.archive import Archive
@@ -29,7 +30,7 @@ from sftp_bridge.settings import BridgeSettings, load_settings
 from sftp_bridge.unpack import keys_wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 # Seconds a command waits for a running bridge to let go of the bank; one file of 800 MB takes longer, and
 # then the command says so.
@@ -211,19 +212,40 @@ def show(file_id: str, as_json: bool) -> None:
         show_facts(row)
 
 
+_OWED = (
+    *("bank", "business_date", "cutoff", "status", "late", "files_received", "files_expected"),
+    *("due_at", "late_after", "at", "last_file"),
+)
+
+
 @files.command()
 @click.option("--bank", help="Only this bank's.")
 @click.option("--date", "day", type=click.DateTime(["%Y-%m-%d"]), help="Only this business date's.")
-@click.option("--status", type=click.Choice(["DUE", "LATE", "RECEIVED"], case_sensitive=False))
+@click.option("--status", type=click.Choice([str(status) for status in CutoffStatus], case_sensitive=False))
 @_json
 def expectations(bank: str | None, day: datetime | None, status: str | None, as_json: bool) -> None:
-    """Which files banks owe, and which of them are late."""
+    """Which files banks owe for each cutoff, what is in, and what is late."""
     with _border(), _ledger(load_settings()) as ledger:
         rows = ledger.expectations(
             bank.upper() if bank else None, day.date() if day else None, status.upper() if status else None
         )
-    wanted = ("bank", "business_date", "cutoff", "status", "due_at", "late_after", "at")
-    show_rows([{key: row[key] for key in wanted} for row in rows], as_json, empty="nothing is expected yet")
+    shown = [{key: row[key] for key in _OWED} for row in rows]
+    if not as_json:
+        shown = [_expectation_line(row) for row in shown]
+    show_rows(shown, as_json, empty="nothing is expected yet")
+
+
+def _expectation_line(row: Mapping[str, Any]) -> dict[str, Any]:
+    """For people: what is in of what is owed side by side."""
+    line: dict[str, Any] = {}
+    for key, value in row.items():
+        if key == "files_received":
+            line["in"] = f"{value} of {row['files_expected']}"
+        elif key == "late":
+            line[key] = "late" if value else ""
+        elif key != "files_expected":
+            line[key] = value
+    return line
 
 
 @files.command()

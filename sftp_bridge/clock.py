@@ -1,4 +1,4 @@
-"""Business time at work: follows calendar.ticks, says DUE when a date opens and LATE when a grace is over."""
+"""Business time at work: follows calendar.ticks, and says what is due, late and missed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bus.producer import Producer
 from settlement.errors import SettlementError
 from sftp_bridge.calendar_ticks import CALENDAR, TOPIC, by_wall
 from sftp_bridge.errors import BridgeError
-from sftp_bridge.expectations import Expectation, late, opened
+from sftp_bridge.expectations import Expectation, missed, opened, overdue
 from sftp_bridge.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -45,7 +45,9 @@ class Clock:
         self._ticks = settings.topic(TOPIC)
         self._cutoffs = settings.topic(CUTOFFS)
         self._ledger = Ledger(settings.dsn.get_secret_value())
-        self._opened: set[date] = set()
+        # A date with what the calendar last said of it: a business day, or not.
+        self._opened: set[tuple[date, bool]] = set()
+        self._closed: set[date] = set()
         self._judged: datetime | None = None
 
     def run(self, stop: threading.Event) -> None:
@@ -84,9 +86,10 @@ class Clock:
         """What a tick means for what banks owe.
 
         1. Business time goes on; it never goes back.
-        2. A business date that opens: every bank owes every file of it.
-        3. Whatever is still due though its grace is over is late.
-        4. Kafka hears it first, the ledger keeps it then: dying in between says the same again.
+        2. A business date that opens: every bank that works on it owes every file of it.
+        3. A business date that closes: what was owed and is not there is missed.
+        4. Whatever is not there yet, or not all of it, though its grace is over, is late.
+        5. Kafka hears it first, the ledger keeps it then: dying in between says the same again.
         """
         if tick["calendar"] != CALENDAR:
             return
@@ -94,14 +97,18 @@ class Clock:
         # 1.
         self._time.advance(at)
         # 2.
-        business_date = tick["business_date"]
-        opens = tick["is_business_day"] and not tick["closed"] and business_date not in self._opened
+        day, business_day = tick["business_date"], tick["is_business_day"]
+        opens = not tick["closed"] and (day, business_day) not in self._opened
         if opens:
-            self._say(opened(self._banks.values(), business_date, at), producer)
-            self._opened.add(business_date)
+            self._say(opened(self._banks.values(), day, at, business_day=business_day), producer)
+            self._opened.add((day, business_day))
         # 3.
+        if tick["closed"] and day not in self._closed:
+            self._say(missed(self._ledger.outstanding(self._banks, day), at), producer)
+            self._closed.add(day)
+        # 4.
         if opens or self._judged is None or at > self._judged:
-            self._say(late(self._ledger.overdue(self._banks, at), at), producer)
+            self._say(overdue(self._ledger.overdue(self._banks, at), at), producer)
             self._judged = at
 
     def _say(self, words: list[Expectation], producer: Producer) -> None:
@@ -111,7 +118,7 @@ class Clock:
         new = [one for one in words if kept.get(one.cutoff_id, 0) < one.version]
         if not new:
             return
-        # 4.
+        # 5.
         for one in new:
             producer.send(self._cutoffs, one.cutoff_id, one.record())
         producer.flush()

@@ -29,10 +29,11 @@ def put_configs(database: Database, folder: Path, banks: Sequence[Mapping[str, A
             connection.execute(
                 "INSERT INTO sp_v2_bank_configs AS kept (bank, server, host, port, account, key, host_key,"
                 " outbox, processed, names, cutoffs, time_zone, grace_minutes, complete, unpack,"
-                " unpack_keys, formats, sha256, folder)"
+                " unpack_keys, formats, sha256, folder, files_per_cutoff, early_minutes, calendar)"
                 " VALUES (%(bank)s, %(server)s, %(host)s, %(port)s, %(account)s, %(key)s, %(host_key)s,"
                 " %(outbox)s, %(processed)s, %(names)s, %(cutoffs)s, %(time_zone)s, %(grace_minutes)s,"
-                " %(complete)s, %(unpack)s, %(unpack_keys)s, %(formats)s, %(sha256)s, %(folder)s)"
+                " %(complete)s, %(unpack)s, %(unpack_keys)s, %(formats)s, %(sha256)s, %(folder)s,"
+                " %(files_per_cutoff)s, %(early_minutes)s, %(calendar)s)"
                 " ON CONFLICT (bank) DO UPDATE SET server = excluded.server, host = excluded.host,"
                 " port = excluded.port, account = excluded.account, key = excluded.key,"
                 " host_key = excluded.host_key, outbox = excluded.outbox, processed = excluded.processed,"
@@ -40,10 +41,17 @@ def put_configs(database: Database, folder: Path, banks: Sequence[Mapping[str, A
                 " grace_minutes = excluded.grace_minutes, complete = excluded.complete,"
                 " unpack = excluded.unpack, unpack_keys = excluded.unpack_keys,"
                 " formats = excluded.formats, sha256 = excluded.sha256,"
+                " files_per_cutoff = excluded.files_per_cutoff, early_minutes = excluded.early_minutes,"
+                " calendar = excluded.calendar,"
                 " since = CASE WHEN kept.active AND kept.sha256 = excluded.sha256 THEN kept.since"
                 " ELSE now() END,"
                 " active = true, folder = excluded.folder, updated_at = now()",
-                {**bank, "formats": Jsonb(bank["formats"]), "folder": str(folder.resolve())},
+                {
+                    **bank,
+                    "formats": Jsonb(bank["formats"]),
+                    "calendar": Jsonb(bank["calendar"]),
+                    "folder": str(folder.resolve()),
+                },
             )
         connection.execute(
             "UPDATE sp_v2_bank_configs SET active = false, updated_at = now()"

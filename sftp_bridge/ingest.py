@@ -24,8 +24,9 @@ from sftp_bridge.errors import (
     FileRefusedError,
     RemoteUnavailableError,
 )
-from sftp_bridge.expectations import RECEIVED, word
+from sftp_bridge.expectations import arrived, came_again
 from sftp_bridge.ledger import FileRow, Ledger
+from sftp_bridge.names import file_ids
 from sftp_bridge.publish import Publisher
 from sftp_bridge.remote import Listed, Remote
 from sftp_bridge.revisions import State
@@ -82,7 +83,7 @@ class BankFiles:
     4. Register them in the ledger under their hash: new, the same again, or the next revision.
     5. Decrypt, unpack, parse and validate, as a stream.
     6. Publish all records, the retractions of the revision before, bank.files.received and the cutoff's
-       RECEIVED in one Kafka transaction; 5 feeds it, so a file refused on its last line publishes nothing.
+       word in one Kafka transaction; 5 feeds it, so a file refused on its last line publishes nothing.
     7. Mark the file LOADED.
     8. Touch the remote last: move it away.
 
@@ -92,6 +93,9 @@ class BankFiles:
     6 and 7: RECEIVED as well, but bank.files.received has this revision, so it is marked without being sent
     again. (Were it sent again, it would carry the same keys and versions, and nothing downstream lets a
     version replace itself.) Between 7 and 8: the file is found again, hashed again, recognised, moved away.
+
+    Bytes that came again take no part in 5 to 7. What their cutoff hears of them is said when all files are
+    through: Kafka first, the ledger after, so that a process that dies in between says it again.
     """
 
     def __init__(self, bank: Bank, settings: BridgeSettings, business_time: BusinessTime) -> None:
@@ -192,6 +196,8 @@ class BankFiles:
                 # Its neighbours go on; what is wrong with the bank's folders is told at the end.
                 self._let_be[candidate.file] = self.counts.polls + LET_BE_POLLS
                 refused = refused or error
+        for row in await self._blocking(self._ledger.unsaid, self.bank.bank):
+            await self._blocking(self._say_again, row)
         if refused is not None:
             raise refused
 
@@ -274,12 +280,14 @@ class BankFiles:
             self._ledger.superseded(row.seq)
             self.counts.file(State.SUPERSEDED)
             return
-        received = word(self.bank, row.business_date, row.cutoff, RECEIVED, self._time.now())
+        owed = file_ids(self.bank, row.business_date, row.cutoff)
+        standing = self._ledger.standing(row.business, owed)
+        word = arrived(self.bank, row.business, row.remote_name, standing, self._time.now())
         published = None if fresh else self._publisher.already(row)
         statement: Statement | None = None
         if published is None:
             lines_key = self._archive.published_key(
-                self.bank.slug, row.business_date, row.cutoff, row.revision
+                self.bank.slug, row.business_date, row.cutoff, row.revision, row.business.part
             )
             before = self._ledger.published_before(row.file_id, row.revision)
             self._ledger.announce(row.seq, lines_key)
@@ -294,7 +302,7 @@ class BankFiles:
                         [self._archive.published(key, required=is_out) for key, is_out in before],
                         self._archive,
                         lines_key,
-                        received,
+                        word,
                         raw.through,
                     )
             except FileRefusedError as refused:
@@ -310,9 +318,11 @@ class BankFiles:
                 log.warning("%s: %s", row.remote_name, statement.note)
         else:
             log.info("%s: was published by a process that died before saying so", row.remote_name)
+            # With a number of its own: what that process said of the cutoff may not hold any more.
+            self._publisher.say(word)
         crash_points.reached("published")
         # 7.
-        self._ledger.loaded(row, published.totals, statement, published.retracted, received)
+        self._ledger.loaded(row, published.totals, statement, published.retracted, word)
         crash_points.reached("loaded")
         self.counts.file(State.LOADED)
         self.counts.records += published.totals.count
@@ -325,6 +335,17 @@ class BankFiles:
             published.totals.count,
             published.retracted or 0,
         )
+
+    def _say_again(self, row: FileRow) -> None:
+        """Once the files are in, their cutoff hears that bytes of them came again."""
+        found = self._ledger.came_again(row)
+        word = None
+        if found is not None:
+            number, kept = found
+            word = came_again(kept, number, row.remote_name, self._time.now())
+            self._publisher.say(word)
+            crash_points.reached(crash_points.SAID_AGAIN)
+        self._ledger.said(row, word)
 
     def _quarantine(
         self, row: FileRow, refused: FileRefusedError, statement: Statement | None = None

@@ -6,28 +6,30 @@ in one transaction.
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg.rows import class_row, dict_row
 
+from settlement.cutoffs import IN
 from sftp_bridge.database import Database
 from sftp_bridge.errors import BankBusyError, FileUnknownError
+from sftp_bridge.expectations import Expectation, Standing
 from sftp_bridge.movements import Claim
+from sftp_bridge.names import BusinessFile
 from sftp_bridge.revisions import Known, State, judge
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
     from datetime import date, datetime
     from decimal import Decimal
 
     from sftp_bridge.errors import FileRefusedError
-    from sftp_bridge.expectations import Expectation
     from sftp_bridge.movements import Totals
-    from sftp_bridge.names import BusinessFile
     from sftp_bridge.remote import Listed
     from sftp_bridge.statements import Statement
 
@@ -38,6 +40,7 @@ _LOCKS = 0x5F7B
 _DDL_LOCK = 0
 # What the columns hold. A refused file may claim anything, and must be told all the same.
 _COUNTS, _SUMS = 2**31, 10**16
+_EXPECTATION = tuple(field.name for field in fields(Expectation))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,13 @@ class FileRow:
     registered_at: datetime
     finished_at: datetime | None
     remote_done_at: datetime | None
+    word_due: bool
+
+    @property
+    def business(self) -> BusinessFile:
+        """What it is about."""
+        _, _, _, *part = self.file_id.split("|")
+        return BusinessFile(self.bank, self.business_date, self.cutoff, None, int(part[0]) if part else None)
 
 
 class Ledger(Database):
@@ -143,8 +153,8 @@ class Ledger(Database):
             verdict = judge(business.file_id, business.named_revision, *known)
             row = cursor.execute(
                 "INSERT INTO bank_files (bank, file_id, business_date, cutoff, revision, state, remote_name,"
-                " remote_mtime, size_bytes, sha256, raw_key, supersedes, duplicate_of, finished_at)"
-                " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,"
+                " remote_mtime, size_bytes, sha256, raw_key, supersedes, duplicate_of, word_due, finished_at)"
+                " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,"
                 " CASE WHEN %s THEN now() END) RETURNING *",
                 (
                     business.bank,
@@ -160,6 +170,7 @@ class Ledger(Database):
                     raw_key,
                     verdict.supersedes,
                     verdict.duplicate_of,
+                    verdict.state is State.DUPLICATE,
                     verdict.state is not State.RECEIVED,
                 ),
             ).fetchone()
@@ -294,17 +305,56 @@ class Ledger(Database):
         )
 
     def find(self, wanted: str) -> list[FileRow]:
-        """By number, business file (BANK|date|HH:MM, also with / or :) or the beginning of a hash."""
+        """By number, business file (BANK|date|HH:MM[|part], also with / or :) or the beginning of a hash."""
         if wanted.isdecimal() and len(wanted) < 12:
             rows = self._rows("WHERE seq = %s", (int(wanted),))
         else:
             rows = self._rows(
-                "WHERE file_id = %s OR (length(%s) >= 8 AND starts_with(sha256, %s)) ORDER BY seq",
-                (_business_id(wanted), wanted, wanted.lower()),
+                "WHERE file_id = %(id)s OR starts_with(file_id, %(id)s || '|')"
+                " OR (length(%(said)s) >= 8 AND starts_with(sha256, lower(%(said)s))) ORDER BY seq",
+                {"id": _business_id(wanted), "said": wanted},
             )
         if not rows:
             raise FileUnknownError(f"no file {wanted}; `settle files list` shows their numbers")
         return rows
+
+    def standing(self, file: BusinessFile, owed: Collection[str]) -> Standing:
+        """The cutoff as it is before a file of it is loaded, and a number for the word that it will bring.
+
+        A number is never given twice, so whoever says the word again after a crash says it anew.
+        """
+        (row,) = self.select(
+            "SELECT nextval('bank_file_words') AS number, kept.*, array(SELECT DISTINCT file_id"
+            " FROM bank_files WHERE file_id = ANY(%s) AND state = 'LOADED') AS loaded"
+            " FROM (VALUES (1)) AS always LEFT JOIN sp_v2_bank_file_expectations AS kept ON cutoff_id = %s",
+            ([*owed, file.file_id], file.cutoff_id),
+        )
+        kept = _expectation(row) if row["cutoff_id"] is not None else None
+        return Standing(row["number"], frozenset(row["loaded"]), kept)
+
+    def came_again(self, row: FileRow) -> tuple[int, Expectation] | None:
+        """A number for the word about bytes that came again; None unless their own cutoff's files are in.
+
+        The bytes decide, not the name: sent again under another cutoff's name, they are still not its file.
+        """
+        found = self.select(
+            "SELECT nextval('bank_file_words') AS number, kept.* FROM sp_v2_bank_file_expectations AS kept"
+            " JOIN bank_files AS first USING (bank, business_date, cutoff)"
+            " WHERE first.seq = %s AND status = ANY(%s)",
+            (row.duplicate_of, sorted(IN)),
+        )
+        return (found[0]["number"], _expectation(found[0])) if found else None
+
+    def said(self, row: FileRow, expectation: Expectation | None) -> None:
+        """What there was to say about an arrival without records is on the bus."""
+        with self.transaction() as connection:
+            connection.execute("UPDATE bank_files SET word_due = false WHERE seq = %s", (row.seq,))
+            if expectation is not None:
+                _put_expectation(connection, expectation)
+
+    def unsaid(self, bank: str) -> list[FileRow]:
+        """Arrivals without records whose word is still to be said, oldest first."""
+        return self._rows("WHERE bank = %s AND word_due ORDER BY seq", (bank,))
 
     def put_expectation(self, expectation: Expectation) -> None:
         """Keep a word about an expected file, unless a later one is there."""
@@ -322,13 +372,23 @@ class Ledger(Database):
             {"bank": bank, "day": day, "status": status},
         )
 
-    def overdue(self, banks: Collection[str], now: datetime) -> list[dict[str, Any]]:
-        """Still DUE at these banks though their grace has passed."""
-        return self.select(
-            "SELECT * FROM sp_v2_bank_file_expectations WHERE status = 'DUE' AND late_after < %s"
-            " AND bank = ANY(%s) ORDER BY late_after, cutoff_id",
+    def overdue(self, banks: Collection[str], now: datetime) -> list[Expectation]:
+        """Not all in at these banks, though their grace has passed, and nobody has said so yet."""
+        rows = self.select(
+            "SELECT * FROM sp_v2_bank_file_expectations WHERE status IN ('DUE', 'PARTIAL') AND NOT late"
+            " AND late_after < %s AND bank = ANY(%s) ORDER BY late_after, cutoff_id",
             (now, list(banks)),
         )
+        return [_expectation(row) for row in rows]
+
+    def outstanding(self, banks: Collection[str], business_date: date) -> list[Expectation]:
+        """Not all in at these banks for that date."""
+        rows = self.select(
+            "SELECT * FROM sp_v2_bank_file_expectations WHERE status IN ('DUE', 'LATE', 'PARTIAL')"
+            " AND business_date = %s AND bank = ANY(%s) ORDER BY cutoff_id",
+            (business_date, list(banks)),
+        )
+        return [_expectation(row) for row in rows]
 
     def _known(
         self, connection: psycopg.Connection[Any], business: BusinessFile, sha256: str
@@ -349,26 +409,23 @@ class Ledger(Database):
             return cursor.execute(f"SELECT * FROM bank_files {where}", parameters).fetchall()  # noqa: S608
 
 
+def _expectation(row: Mapping[str, Any]) -> Expectation:
+    return Expectation(**{name: row[name] for name in _EXPECTATION})
+
+
 def _put_expectation(connection: psycopg.Connection[Any], one: Expectation) -> None:
     connection.execute(
         "INSERT INTO sp_v2_bank_file_expectations AS kept (cutoff_id, bank, business_date, cutoff,"
-        " cutoffs_in_day, status, version, due_at, late_after, at)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        " cutoffs_in_day, status, version, due_at, late_after, at, late, files_expected, files_received,"
+        " last_file) VALUES (%(cutoff_id)s, %(bank)s, %(business_date)s, %(cutoff)s, %(cutoffs_in_day)s,"
+        " %(status)s, %(version)s, %(due_at)s, %(late_after)s, %(at)s, %(late)s, %(files_expected)s,"
+        " %(files_received)s, %(last_file)s)"
         " ON CONFLICT (cutoff_id) DO UPDATE SET status = excluded.status, version = excluded.version,"
-        " due_at = excluded.due_at, late_after = excluded.late_after, at = excluded.at, updated_at = now()"
+        " due_at = excluded.due_at, late_after = excluded.late_after, at = excluded.at,"
+        " late = excluded.late, files_expected = excluded.files_expected,"
+        " files_received = excluded.files_received, last_file = excluded.last_file, updated_at = now()"
         " WHERE kept.version < excluded.version",
-        (
-            one.cutoff_id,
-            one.bank,
-            one.business_date,
-            one.cutoff,
-            one.cutoffs_in_day,
-            one.status,
-            one.version,
-            one.due_at,
-            one.late_after,
-            one.at,
-        ),
+        {**asdict(one), "cutoff_id": one.cutoff_id, "status": str(one.status)},
     )
 
 
@@ -397,6 +454,9 @@ def _known(row: dict[str, Any]) -> Known:
     return Known(**{**row, "state": State(row["state"])})
 
 
-def _business_id(wanted: str) -> str:
-    parts = wanted.replace("/", "|").replace("|", ":").split(":", 2)
-    return f"{parts[0].upper()}|{parts[1]}|{parts[2]}" if len(parts) == 3 else wanted
+_BUSINESS_ID = re.compile(r"(\w+)[|:/](\d{4}-\d\d-\d\d)[|:/](\d\d:\d\d)(?:[|:/](\d+))?")
+
+
+def _business_id(wanted: str) -> str | None:
+    found = _BUSINESS_ID.fullmatch(wanted)
+    return "|".join(part for part in (found[1].upper(), *found.groups()[1:]) if part) if found else None

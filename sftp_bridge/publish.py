@@ -1,4 +1,4 @@
-"""One file's records, its word on bank.files.received and its cutoff's RECEIVED: in one Kafka transaction."""
+"""One file's records, its word on bank.files.received and its cutoff's word: in one Kafka transaction."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Publisher:
         before: Sequence[Iterable[Movement]],
         archive: Archive,
         lines_key: str,
-        received: Expectation,
+        arrival: Expectation,
         archived: Callable[[], None],
     ) -> Published:
         """All or nothing, as the file is parsed.
@@ -97,7 +97,7 @@ class Publisher:
                             retracted += 1
                     crash_points.reached("publishing")
                 transaction.send(self._topic(FILES), row.file_id, _file(row, statement.totals, version))
-                transaction.send(self._topic(CUTOFFS), received.cutoff_id, received.record())
+                transaction.send(self._topic(CUTOFFS), arrival.cutoff_id, arrival.record())
                 archive.keep_published(lines_key, lines)
                 archived()
         except BaseException:
@@ -133,6 +133,15 @@ class Publisher:
                     None,
                 )
         return None
+
+    def say(self, word: Expectation) -> None:
+        """A word about a cutoff by itself, where no records go with it; fenced as they are."""
+        try:
+            with self._open().transaction() as transaction:
+                transaction.send(self._topic(CUTOFFS), word.cutoff_id, word.record())
+        except BusError:
+            self.release()
+            raise
 
     def dead_letter(self, row: FileRow, refused: FileRefusedError) -> None:
         """Tell the bus that a file was refused; its bytes stay in the archive, only the place goes on."""

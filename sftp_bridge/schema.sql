@@ -4,7 +4,7 @@
 CREATE TABLE IF NOT EXISTS bank_files (
     seq              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     bank             text        NOT NULL,
-    file_id          text        NOT NULL, -- the business file: BANK|business date|cutoff
+    file_id          text        NOT NULL, -- the business file: BANK|business date|cutoff[|part]
     business_date    date        NOT NULL,
     cutoff           text        NOT NULL,
     revision         integer     NOT NULL,
@@ -52,28 +52,55 @@ ALTER TABLE bank_files ADD COLUMN IF NOT EXISTS parsed_count integer;
 ALTER TABLE bank_files ADD COLUMN IF NOT EXISTS parsed_credit numeric(18, 2);
 ALTER TABLE bank_files ADD COLUMN IF NOT EXISTS parsed_debit numeric(18, 2);
 
+-- Bytes that came again, and their cutoff has not been told of it yet.
+ALTER TABLE bank_files ADD COLUMN IF NOT EXISTS word_due boolean NOT NULL DEFAULT false;
+CREATE INDEX IF NOT EXISTS bank_files_word_due ON bank_files (bank) WHERE word_due;
+-- Counts arrivals' words about cutoffs. Not the files: an old one may be replayed after a newer one was taken.
+CREATE SEQUENCE IF NOT EXISTS bank_file_words;
+
 -- The same bytes of one business file are registered once, whoever races.
 CREATE UNIQUE INDEX IF NOT EXISTS bank_files_bytes ON bank_files (file_id, sha256) WHERE state <> 'DUPLICATE';
 CREATE UNIQUE INDEX IF NOT EXISTS bank_files_revision ON bank_files (file_id, revision) WHERE state <> 'DUPLICATE';
 CREATE INDEX IF NOT EXISTS bank_files_sha256 ON bank_files (bank, sha256);
 CREATE INDEX IF NOT EXISTS bank_files_open ON bank_files (bank) WHERE state = 'RECEIVED' OR remote_done_at IS NULL;
 
--- Grain: one file that a bank owes: bank, business date, cutoff. Mirrors the latest word on bank.cutoffs.
+-- Grain: one bank, business date and cutoff for which a bank owes files. Mirrors the latest word on bank.cutoffs.
 CREATE TABLE IF NOT EXISTS sp_v2_bank_file_expectations (
     cutoff_id      text PRIMARY KEY,
     bank           text        NOT NULL,
     business_date  date        NOT NULL,
     cutoff         text        NOT NULL,
     cutoffs_in_day integer     NOT NULL,
-    status         text        NOT NULL CHECK (status IN ('DUE', 'LATE', 'RECEIVED')),
-    version        bigint      NOT NULL, -- DUE 1, LATE 2, RECEIVED 3: a later word never yields to an earlier
+    status         text        NOT NULL,
+    version        bigint      NOT NULL, -- a later word never yields to an earlier: docs/adr/0003-versions.md
     due_at         timestamptz NOT NULL,
     late_after     timestamptz NOT NULL,
     at             timestamptz NOT NULL, -- business time of the word
     updated_at     timestamptz NOT NULL DEFAULT now()
 );
-CREATE INDEX IF NOT EXISTS bank_file_expectations_open
-    ON sp_v2_bank_file_expectations (late_after) WHERE status = 'DUE';
+
+-- What came later, once: at every other start it costs a look into the catalogue, and nobody waits for a lock.
+DO $$ BEGIN
+    IF NOT EXISTS (
+        SELECT FROM pg_constraint
+        WHERE conrelid = 'sp_v2_bank_file_expectations'::regclass AND conname = 'bank_file_expectations_seven_words'
+    ) THEN
+        ALTER TABLE sp_v2_bank_file_expectations
+            ADD COLUMN IF NOT EXISTS files_expected integer NOT NULL DEFAULT 1,
+            ADD COLUMN IF NOT EXISTS files_received integer NOT NULL DEFAULT 0,
+            ADD COLUMN IF NOT EXISTS late boolean NOT NULL DEFAULT false, -- overdue, and not all of it in
+            ADD COLUMN IF NOT EXISTS last_file text, -- the name of the arrival that the word is about
+            DROP CONSTRAINT IF EXISTS sp_v2_bank_file_expectations_status_check,
+            ADD CONSTRAINT bank_file_expectations_seven_words CHECK (
+                status IN ('DUE', 'LATE', 'MISSED', 'PARTIAL', 'RECEIVED', 'DUPLICATE', 'SUPERSEDED')
+            );
+        UPDATE sp_v2_bank_file_expectations SET files_received = 1 WHERE status = 'RECEIVED';
+        UPDATE sp_v2_bank_file_expectations SET late = true WHERE status = 'LATE';
+        CREATE INDEX IF NOT EXISTS bank_file_expectations_waiting
+            ON sp_v2_bank_file_expectations (late_after) WHERE status IN ('DUE', 'PARTIAL') AND NOT late;
+        DROP INDEX IF EXISTS bank_file_expectations_open;
+    END IF;
+END $$;
 
 -- Grain: one arrival of bytes from a bank, as in bank_files (in Snowflake: one business file). Published is 0
 -- where nothing ever was and null while the file is on its way; claimed and parsed are null where not known.
@@ -136,6 +163,16 @@ CREATE TABLE IF NOT EXISTS sp_v2_bank_configs (
     since         timestamptz NOT NULL DEFAULT now(), -- runs with this sha256 without a break
     updated_at    timestamptz NOT NULL DEFAULT now()
 );
+DO $$ BEGIN
+    IF NOT EXISTS (
+        SELECT FROM pg_attribute WHERE attrelid = 'sp_v2_bank_configs'::regclass AND attname = 'calendar'
+    ) THEN
+        ALTER TABLE sp_v2_bank_configs
+            ADD COLUMN files_per_cutoff integer NOT NULL DEFAULT 1,
+            ADD COLUMN early_minutes integer NOT NULL DEFAULT 30, -- where names tell when they were sent
+            ADD COLUMN calendar jsonb NOT NULL DEFAULT '{}'; -- {name, holidays, working_days}
+    END IF;
+END $$;
 
 -- Grain: one bank. How its last poll went, by the bridge that holds its files; old when updated_at is old.
 CREATE TABLE IF NOT EXISTS sp_v2_sftp_connector_health (

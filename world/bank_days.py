@@ -108,7 +108,7 @@ class BankDays:
             row = ops.execute(
                 "SELECT status FROM sp_v2_bank_file_expectations WHERE cutoff_id = %s", (wanted,)
             ).fetchone()
-            if row is not None and row[0] in ("LATE", "RECEIVED"):
+            if row is not None and row[0] != "DUE":
                 return
             self._pause(f"{wanted} was not declared late")
 

@@ -1,4 +1,4 @@
--- Owner: flink_jobs (stage). Grain: one row per word about one expected bank file.
+-- Owner: flink_jobs (stage). Grain: one row per word about what a bank owes for one cutoff.
 INSERT INTO staged_bank_cutoffs
 SELECT
     cutoff_id,
@@ -9,6 +9,10 @@ SELECT
     status,
     due_at,
     `at`,
+    files_expected,
+    files_received,
+    late,
+    last_file,
     op,
     version,
     `position`

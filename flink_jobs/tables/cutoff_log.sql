@@ -1,4 +1,4 @@
--- Owner: sftp_bridge. Grain: one row per word about one expected bank file.
+-- Owner: sftp_bridge. Grain: one row per word about what a bank owes for one cutoff.
 CREATE TEMPORARY TABLE cutoff_log (
     cutoff_id STRING NOT NULL,
     bank STRING NOT NULL,
@@ -8,6 +8,10 @@ CREATE TEMPORARY TABLE cutoff_log (
     status STRING NOT NULL,
     due_at TIMESTAMP(3) NOT NULL,
     `at` TIMESTAMP(3) NOT NULL,
+    files_expected INT,
+    files_received INT,
+    late BOOLEAN,
+    last_file STRING,
     op STRING NOT NULL,
     version BIGINT NOT NULL,
     `position` BIGINT NOT NULL

@@ -1,4 +1,4 @@
--- Owner: flink_jobs (stage), read by snowflake_loader. Grain: one row per word about one expected bank file; files are finished once they can be seen.
+-- Owner: flink_jobs (stage), read by snowflake_loader. Grain: one row per word about one bank's cutoff; files are finished once they can be seen.
 CREATE TEMPORARY TABLE staged_bank_cutoffs (
     cutoff_id STRING,
     bank STRING,
@@ -8,6 +8,10 @@ CREATE TEMPORARY TABLE staged_bank_cutoffs (
     status STRING,
     due_at TIMESTAMP(3),
     `at` TIMESTAMP(3),
+    files_expected INT,
+    files_received INT,
+    late BOOLEAN,
+    last_file STRING,
     _op STRING,
     _version BIGINT,
     _position BIGINT

@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
+from settlement.banks import file_id
+from snowflake_loader import warehouse
 from stack import secrets
+from tests.conftest import wait_for
 from world.generate import generate
+from world.model import COMES_TWICE, IS_CORRECTED, NEVER_ARRIVES, NOT_DUE_YET
 from world.ready import Ready, make_ready
 from world.screen import Screen
 from world.story import Outcome, Story, as_data
@@ -48,6 +52,24 @@ def test_every_row_is_as_planned(played: Outcome) -> None:
 def test_source_and_warehouse_are_equal_in_every_column(played: Outcome) -> None:
     assert [mirror.table for mirror in played.mirrors if not mirror.equal] == []
     assert all(mirror.source_rows > 0 for mirror in played.mirrors)
+
+
+def test_finance_reads_what_became_of_every_cutoff(played: Outcome) -> None:
+    assert played.equal
+    wanted = dict.fromkeys((file_id(*key) for key in generate(7, SCALE).files), ("RECEIVED", 1, False))
+    wanted[file_id(*COMES_TWICE)] = ("DUPLICATE", 1, False)
+    wanted[file_id(*IS_CORRECTED)] = ("SUPERSEDED", 1, False)
+    wanted[file_id(*NEVER_ARRIVES)] = ("LATE", 0, True)
+    wanted |= dict.fromkeys((file_id(*key) for key in NOT_DUE_YET), ("DUE", 0, False))
+    query = "select cutoff_id, status, files_received, late from v_bank_file_expectations"
+
+    with warehouse.connect(query_tag="settlestream:test") as session:
+
+        def told() -> dict[str, tuple[str, int, bool]]:
+            rows = warehouse.run(session, query).rows
+            return {row["cutoff_id"]: (row["status"], row["files_received"], row["late"]) for row in rows}
+
+        wait_for(lambda: told() == wanted, "every word to be loaded")
 
 
 def test_forged_notices_were_refused(played: Outcome) -> None:

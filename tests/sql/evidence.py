@@ -6,7 +6,7 @@ import base64
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
-from settlement.versions import CUTOFF_VERSIONS, bank_version, gateway_version, tick_version
+from settlement.versions import CUTOFF_RANKS, bank_version, cutoff_version, gateway_version, tick_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -145,14 +145,20 @@ def movement(given: Row) -> Row:
 
 
 def cutoff(given: Row) -> Row:
-    """A word about an expected bank file."""
+    """A word about what a bank owes for a cutoff; an arrival's is the first unless `number` tells another."""
+    given = dict(given)
+    number = given.pop("number", 1)
     row: Row = {"bank": "HDFC", "business_date": "2026-01-07", "cutoff": "10:00", "cutoffs_in_day": 1} | given
     return row | {
         "cutoff_id": f"{row['bank']}|{row['business_date']}|{row['cutoff']}",
         "due_at": f"{row['business_date']}T04:30:00",
         "at": f"{row['business_date']}T04:30:00",
         "op": "u",
-        "version": CUTOFF_VERSIONS[row["status"]],
+        "version": cutoff_version(
+            row["status"],
+            None if row["status"] in CUTOFF_RANKS else number,
+            late=bool(row.get("late")),
+        ),
         "position": 0,
     }
 

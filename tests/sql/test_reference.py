@@ -36,8 +36,34 @@ if TYPE_CHECKING:
 PAYMENTS = 600
 SETTLEMENTS = 400
 OPEN, CLOSED = "2026-01-10", "2026-01-05"
-# Business date → the bank's files: all in, one late, some to come, nothing known.
-DAYS = {"2026-01-06": "RRR", "2026-01-07": "RL", "2026-01-08": "RD", "2026-01-09": ""}
+# Business date → the bank's files: all in, one late, some to come, nothing known; all in though one came
+# twice and one was corrected, one missed, one in part, one in part and late.
+DAYS = {
+    "2026-01-06": "RRR",
+    "2026-01-07": "RL",
+    "2026-01-08": "RD",
+    "2026-01-09": "",
+    "2026-01-12": "ASR",
+    "2026-01-13": "RRM",
+    "2026-01-14": "RRP",
+    "2026-01-15": "ARQ",
+}
+# What was said of one, up to its newest word; the numbers of arrivals' words need not begin anywhere.
+PART = {"status": "PARTIAL", "number": 40, "files_expected": 2, "files_received": 1}
+TOLD: dict[str, list[Row]] = {
+    "D": [{"status": "DUE"}],
+    "L": [{"status": "DUE"}, {"status": "LATE"}],
+    "M": [{"status": "DUE"}, {"status": "LATE"}, {"status": "MISSED"}],
+    "P": [{"status": "DUE"}, PART | {"late": False}],
+    "Q": [{"status": "DUE"}, PART | {"late": False}, PART | {"late": True}],
+    "R": [{"status": "DUE"}, {"status": "LATE"}, {"status": "RECEIVED", "number": 41}],
+    "A": [{"status": "MISSED"}, {"status": "RECEIVED", "number": 41}, {"status": "DUPLICATE", "number": 50}],
+    "S": [
+        PART | {"late": True},
+        {"status": "RECEIVED", "number": 43},
+        {"status": "SUPERSEDED", "number": 60},
+    ],
+}
 CUTOFF_TIMES = ("10:00", "14:00", "18:00")
 
 
@@ -180,7 +206,9 @@ def invent_settlement(world: World, rng: random.Random, number: int) -> None:
     world.expected[f"SETTLEMENT:{utr or settlement_id}"] = decide_settlement(
         GatewaySettlement(lines, net, date.fromisoformat(day)),
         rows,
-        Cutoffs(len(files) and 3, files.count("R"), files.count("L")),
+        Cutoffs.told(
+            len(files) and 3, [(TOLD[one][-1]["status"], TOLD[one][-1].get("late", False)) for one in files]
+        ),
     )
 
 
@@ -194,8 +222,8 @@ def world() -> World:
         invent_settlement(made, rng, number)
     for day, files in DAYS.items():
         for cutoff, known in zip(CUTOFF_TIMES, files, strict=False):
-            for status in {"R": ("DUE", "LATE", "RECEIVED"), "L": ("DUE", "LATE"), "D": ("DUE",)}[known]:
-                word = {"business_date": day, "cutoff": cutoff, "cutoffs_in_day": 3, "status": status}
+            for said in TOLD[known]:
+                word = {"business_date": day, "cutoff": cutoff, "cutoffs_in_day": 3, **said}
                 made.tell("cutoff_log", word)
     made.tell("tick_log", {"business_date": CLOSED})
     made.tell("tick_log", {"business_date": OPEN, "closed": False})

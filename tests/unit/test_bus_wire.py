@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -206,9 +206,25 @@ def test_every_topics_schema_can_be_written() -> None:
         "status": "DUE",
         "due_at": moment,
         "at": moment,
+        "files_expected": 2,
+        "files_received": 0,
+        "late": False,
+        "last_file": None,
         "op": "u",
         "version": 1,
         "position": 0,
     }
     shelf: Any = Shelf(_1=load_schema("bank.cutoffs"))
-    assert Decoder(shelf).decode(Encoder(load_schema("bank.cutoffs"), 1, "t").encode(cutoff)) == cutoff
+    encoder = Encoder(load_schema("bank.cutoffs"), 1, "t")
+    assert Decoder(shelf).decode(encoder.encode(cutoff)) == cutoff
+
+
+@pytest.mark.parametrize("late", [0, 1, "false", "", Decimal(0)])
+def test_a_boolean_that_may_be_null_is_null_or_a_boolean(late: Any) -> None:
+    schema = {"type": "record", "name": "R", "fields": [{"name": "late", "type": ["null", "boolean"]}]}
+    encoder = Encoder(schema, 1, "t")
+    decoder = Decoder(cast("Any", Shelf(_1=schema)))
+    for fits in (None, True, False):
+        assert decoder.decode(encoder.encode({"late": fits})) == {"late": fits}
+    with pytest.raises(RecordRefusedError):
+        encoder.encode({"late": late})

@@ -28,8 +28,12 @@ SCHEMAS = {
 
 
 def columns_of(table: str) -> list[str]:
+    """As the warehouse has them, but the loader's own at the end, behind what was added later."""
     (text,) = (text for text in STATEMENTS if re.match(rf"create table if not exists {table} \(", text, re.I))
-    return [line.split()[0].strip('"').lower() for line in text.splitlines()[1:-1]]
+    created = [line.split()[0].strip('"').lower() for line in text.splitlines()[1:-1]]
+    added = rf"alter table {table} add column if not exists (\w+) "
+    later = [found[1] for text in STATEMENTS if (found := re.match(added, text, re.I))]
+    return created[:-4] + later + created[-4:]
 
 
 def test_numbers_have_no_gap() -> None:
@@ -39,7 +43,8 @@ def test_numbers_have_no_gap() -> None:
 
 def test_every_statement_may_be_run_twice() -> None:
     for text in STATEMENTS:
-        assert re.match(r"create (table|stage) if not exists |create or replace view ", text), text[:60]
+        repeatable = r"create (table|stage) if not exists |create or replace view "
+        assert re.match(rf"{repeatable}|alter table \w+ add column if not exists ", text), text[:60]
 
 
 def test_every_object_says_its_grain_and_owner() -> None:

@@ -121,7 +121,12 @@ def test_settlements_of_which_one_side_is_silent() -> None:
     assert settlement(GatewaySettlement(0, Decimal("0.00"), None), CREDIT)[0] == "MISSING_IN_GATEWAY"
     assert settlement(None) == (None, None)
     assert settlement(SETTLEMENT) == ("MISSING_IN_BANK", "-970.50")
+    words = [("RECEIVED", False), ("PARTIAL", True), ("DUE", False)]
     late = Cutoffs(expected=3, received=1, late=1)
+    assert Cutoffs.told(3, words) == late
+    assert Cutoffs.told(2, [("DUPLICATE", False), ("SUPERSEDED", False)]).complete
+    assert Cutoffs.told(2, [("RECEIVED", False), ("PARTIAL", False)]) == Cutoffs(2, 1)
+    assert Cutoffs.told(1, [("MISSED", False)]).late
     assert settlement(SETTLEMENT, cutoffs=late) == ("BANK_FILE_LATE", "-970.50")
     assert settlement(SETTLEMENT, cutoffs=Cutoffs(3, 1)) == ("AWAITING_BANK_FILE", "-970.50")
     assert settlement(SETTLEMENT, cutoffs=Cutoffs(0)) == ("AWAITING_BANK_FILE", "-970.50")

@@ -8,9 +8,11 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from settlement.cutoffs import stage
 from settlement.errors import UnknownNameError, VersionRangeError
 from settlement.versions import (
     GATEWAY_RANKS,
+    MOST_CUTOFFS,
     bank_version,
     cutoff_version,
     gateway_version,
@@ -66,10 +68,37 @@ def test_a_bank_files_date_then_its_revision() -> None:
         bank_version(date(2026, 1, 6), 10000)
 
 
-def test_an_expected_file_is_due_then_late_then_received() -> None:
-    assert [cutoff_version(status) for status in ("DUE", "LATE", "RECEIVED")] == [1, 2, 3]
+def test_an_arrivals_word_is_newer_than_every_word_of_time_and_than_every_arrivals_before() -> None:
+    said = [cutoff_version(status) for status in ("DUE", "LATE", "MISSED")]
+    said += [cutoff_version("PARTIAL", 1), cutoff_version("PARTIAL", 1, late=True)]
+    said += [cutoff_version("RECEIVED", 2), cutoff_version("DUPLICATE", 3), cutoff_version("SUPERSEDED", 4)]
+    assert said == sorted(set(said))
     with pytest.raises(UnknownNameError):
         cutoff_version("LOST")
+    for number in (None, 0, LARGEST // 10):
+        with pytest.raises(VersionRangeError):
+            cutoff_version("RECEIVED", number)
+
+
+def test_a_days_cutoffs_fit_into_a_results_version() -> None:
+    most = [stage(status) for status in ["RECEIVED"] * MOST_CUTOFFS]
+    assert sum(most) <= 99 < sum(most) + 3
+    steps = [result_version([5], 1, in_time=step) for step in range(sum(most) + 1)]
+    assert steps == sorted(set(steps))
+
+
+def test_how_far_a_cutoff_is_only_grows() -> None:
+    ways = (
+        [("DUE", False), ("LATE", False), ("MISSED", False), ("RECEIVED", False), ("DUPLICATE", False)],
+        [("DUE", False), ("PARTIAL", False), ("PARTIAL", True), ("RECEIVED", False), ("SUPERSEDED", False)],
+        [("DUE", False), ("MISSED", True), ("PARTIAL", True), ("RECEIVED", False), ("RECEIVED", False)],
+    )
+    for way in ways:
+        stages = [stage(status, late=late) for status, late in way]
+        assert stages == sorted(stages)
+        assert (stages[0], stages[-1]) == (1, 3)
+    with pytest.raises(UnknownNameError, match="LOST"):
+        stage("LOST")
 
 
 def test_ticks_count_seconds() -> None:
