@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import re
 import subprocess
 import sys
@@ -63,7 +64,6 @@ AIM_LIMIT, AIM_PLAIN, AIM_MIB = 1.5, 5.0, 256
 SMALL: Final = 1_000
 _SMALL_ROWS: Final = 20
 _WARM_ROWS: Final = 100_000
-DAY: Final = date(2026, 1, 6)
 # Records that Kafka's test picks from.
 _SAMPLE: Final = 100_000
 # Seconds against hanging.
@@ -97,6 +97,7 @@ class LargeFile:
         self._prefix = f"bench-{uuid.uuid4().hex[:6]}-"
         self._admin = AdminClient({**bus_settings().client()})
         self._outboxes = Outboxes(home)
+        self._day = _some_day()
         self._rate = 0.0
 
     def measure(self, rows: int) -> None:
@@ -125,9 +126,11 @@ class LargeFile:
 
     def _prepare(self, rows: int, folder: Path, words: Words) -> tuple[Written, Written]:
         self._tell(f"1. files of {rows:,} lines; warming up")
-        warm = write_statement(folder, Place(DAY, "1130"), _WARM_ROWS)
+        warm = write_statement(folder, Place(self._day, "1130"), _WARM_ROWS)
         words.wait(warm.place.file_id, self._outboxes.drop(warm))
-        large, again = (write_statement(folder, Place(DAY, cutoff), rows) for cutoff in ("1530", "2000"))
+        large, again = (
+            write_statement(folder, Place(self._day, cutoff), rows) for cutoff in ("1530", "2000")
+        )
         return large, again
 
     def _bridged(self, large: Written, bridge: int, words: Words) -> float:
@@ -183,7 +186,7 @@ class LargeFile:
 
     def _plain(self, large: Written, folder: Path) -> None:
         self._tell("4. the plain way, with a tenth of the rows")
-        tenth = write_statement(folder, Place(DAY - timedelta(1), "1130"), large.rows // 10)
+        tenth = write_statement(folder, Place(self._day - timedelta(1), "1130"), large.rows // 10)
         name = f"{tenth.place.name}.plain"
         self._outboxes.drop(tenth, name=name)
         remote = f"{upload_target(BANK).outbox}/{name}"
@@ -201,11 +204,11 @@ class LargeFile:
 
     def _neighbours(self, again: Written, words: Words) -> None:
         self._tell("5. another bank's files while a large one is on its way")
-        days = iter(DAY - timedelta(number) for number in range(10_000))
+        days = iter(self._day - timedelta(number) for number in range(10_000))
 
         def small() -> float:
             day = next(days)
-            file_id, since = self._outboxes.drop_marked(day, (DAY - day).days)
+            file_id, since = self._outboxes.drop_marked(day, (self._day - day).days)
             return words.wait(file_id, since)
 
         alone = [small() for _ in range(5)]
@@ -282,7 +285,8 @@ class SmallFiles:
         try:
             with tempfile.TemporaryDirectory(dir=self._home.path) as folder, Words(FILES) as words:
                 files = [
-                    write_statement(Path(folder), place, _SMALL_ROWS) for place in places(SMALL + 1, DAY)
+                    write_statement(Path(folder), place, _SMALL_ROWS)
+                    for place in places(SMALL + 1, _some_day())
                 ]
                 # What is cold is warmed up by one that is not counted.
                 words.wait(files[0].place.file_id, self._outboxes.drop(files[0]))
@@ -315,6 +319,11 @@ class SmallFiles:
                 return [max(batches[batch].finished for batch in one) for one in found]
             time.sleep(0.5)
         raise UnsoundError(f"{there} of {_SMALL_ROWS * len(files)} lines came to the warehouse")
+
+
+def _some_day() -> date:
+    """Another one each time: on a stack that runs, the same file again would be a duplicate."""
+    return date(2005, 1, 1) + timedelta(random.randrange(6000))
 
 
 async def _fetch(name: str) -> float:

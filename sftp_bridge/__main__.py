@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from importlib.abc import MetaPathFinder
 
 from sftp_bridge.bridge import run
 from sftp_bridge.errors import BridgeTerminalError
@@ -13,8 +14,17 @@ from sftp_bridge.settings import load_settings
 log = logging.getLogger("bridge")
 
 
+class WithoutPandas(MetaPathFinder):
+    """With its first array pyarrow imports pandas where it is installed: 35 MB that nobody here uses."""
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:  # noqa: ARG002
+        if fullname == "pandas":
+            raise ModuleNotFoundError(f"the bridge does without {fullname}")
+
+
 def main() -> None:
     """Until told to stop; an unusable setting or description is one line, not a trace."""
+    sys.meta_path.insert(0, WithoutPandas())
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )

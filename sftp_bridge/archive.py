@@ -10,6 +10,7 @@ description, name other records than those that were published.
 from __future__ import annotations
 
 import tempfile
+from functools import lru_cache
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 import boto3
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import date
 
+    from mypy_boto3_s3.client import S3Client
+
     from sftp_bridge.movements import Movement
     from sftp_bridge.published_lines import PublishedLines
     from sftp_bridge.settings import BridgeSettings
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
 
 # One bank's upload uses little memory and no extra threads; banks run beside each other anyway.
 _TRANSFER = TransferConfig(multipart_threshold=32 * 1024 * 1024, use_threads=False)
+# Connections that are kept; banks at work at the same time.
+_CONNECTIONS = 32
 _MISSING = {"404", "NoSuchKey", "NotFound"}
 
 
@@ -39,20 +44,10 @@ class Archive:
     """The bucket, as far as this room uses it."""
 
     def __init__(self, settings: BridgeSettings) -> None:
-        self._bucket = settings.s3_bucket
         secret = settings.s3_secret_key
-        self._s3 = boto3.session.Session().client(
-            "s3",
-            endpoint_url=settings.s3_endpoint,
-            aws_access_key_id=settings.s3_access_key,
-            aws_secret_access_key=secret.get_secret_value() if secret else None,
-            region_name="us-east-1" if settings.s3_endpoint else None,
-            config=Config(
-                connect_timeout=5,
-                read_timeout=60,
-                retries={"max_attempts": 3, "mode": "standard"},
-                s3={"addressing_style": "path"} if settings.s3_endpoint else None,
-            ),
+        self._bucket = settings.s3_bucket
+        self._s3 = _client(
+            settings.s3_endpoint, settings.s3_access_key, secret.get_secret_value() if secret else None
         )
 
     def raw_key(self, bank: str, business_date: date, sha256: str) -> str:
@@ -147,3 +142,22 @@ class Archive:
 
     def _key(self, address: str) -> str:
         return address.removeprefix(f"s3://{self._bucket}/")
+
+
+@lru_cache(maxsize=4)
+def _client(endpoint: str | None, access_key: str | None, secret_key: str | None) -> S3Client:
+    """One for all banks: it may be used by many threads, and each takes 10 MB."""
+    return boto3.session.Session().client(
+        "s3",
+        endpoint_url=endpoint,
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret_key,
+        region_name="us-east-1" if endpoint else None,
+        config=Config(
+            connect_timeout=5,
+            read_timeout=60,
+            retries={"max_attempts": 3, "mode": "standard"},
+            s3={"addressing_style": "path"} if endpoint else None,
+            max_pool_connections=_CONNECTIONS,
+        ),
+    )
