@@ -60,11 +60,18 @@ class Zip(Part):
 
 
 class Pgp(Part):
-    """Encrypted to a key of ours; key and passphrase are files in SETTLE_BRIDGE_KEYS_DIR."""
+    """Encrypted to a key of ours, and signed by the bank's where one is named; files in SETTLE_BRIDGE_KEYS_DIR."""
 
     how: Literal["pgp"]
     key: str = Field(pattern=r"^[\w.-]+$")
     passphrase: str | None = Field(default=None, pattern=r"^[\w.-]+$")
+    # The bank's public keys; one of them must have signed.
+    signed_by: str | None = Field(default=None, pattern=r"^[\w.-]+$")
+
+    @property
+    def key_files(self) -> list[str]:
+        """The files without which nothing can be opened."""
+        return [name for name in (self.key, self.passphrase, self.signed_by) if name]
 
 
 class Files(Part):
