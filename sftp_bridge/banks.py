@@ -60,7 +60,7 @@ class Zip(Part):
 
 
 class Pgp(Part):
-    """Encrypted to a key of ours, and signed by the bank's where one is named; files in SETTLE_BRIDGE_KEYS_DIR."""
+    """Encrypted to a key of ours, and signed by the bank where its key is named; in SETTLE_BRIDGE_KEYS_DIR."""
 
     how: Literal["pgp"]
     key: str = Field(pattern=r"^[\w.-]+$")
@@ -137,6 +137,13 @@ class Stable(Part):
     patience_seconds: float = Field(ge=0)
 
 
+class Checksum(Part):
+    """NAME with this suffix stands beside NAME and says what it hashes to."""
+
+    suffix: str = Field(pattern=r"^\.")
+    algorithm: Literal["sha256", "sha512", "md5"]
+
+
 class Bank(Part):
     """One bank's description, as its YAML file has it."""
 
@@ -145,9 +152,17 @@ class Bank(Part):
     folders: Folders
     files: Files
     complete: Annotated[Rename | Marker | Stable, Field(discriminator="how")]
+    checksum: Checksum | None = None
     # What is inside: one format, or several, each from a business date on.
     format: AnyFormat | None = None
     formats: tuple[AnyFormat, ...] = ()
+
+    @model_validator(mode="after")
+    def _suffixes_differ(self) -> Self:
+        taken = None if isinstance(self.complete, Stable) else self.complete.suffix
+        if self.checksum is not None and self.checksum.suffix == taken:
+            raise ValueError(f"checksum and complete have the same suffix {taken}")
+        return self
 
     @model_validator(mode="after")
     def _formats_are_dated(self) -> Self:

@@ -252,8 +252,11 @@ def quarantine(as_json: bool) -> None:
 
 @files.command()
 @click.argument("file_id")
+@click.option(
+    "--checksum", metavar="HEX", help="What the bank says, asked by another way, its bytes hash to."
+)
 @_json
-def replay(file_id: str, as_json: bool) -> None:
+def replay(file_id: str, checksum: str | None, as_json: bool) -> None:
     """Send a quarantined file through again, from the archive, with today's description of its bank."""
     with _border():
         settings = load_settings()
@@ -261,16 +264,16 @@ def replay(file_id: str, as_json: bool) -> None:
         with _ledger(settings) as ledger:
             row = _one_quarantined(ledger.find(file_id), file_id)
         with working(f"replaying {row.file_id} …"):
-            now = asyncio.run(_replay(find_bank(known, row.bank), settings, row))
+            now = asyncio.run(_replay(find_bank(known, row.bank), settings, row, checksum))
     show_rows([brief(now)], as_json)
     if now.state == State.QUARANTINED:
         _refuse(now)
 
 
-async def _replay(bank: Bank, settings: BridgeSettings, row: FileRow) -> FileRow:
+async def _replay(bank: Bank, settings: BridgeSettings, row: FileRow, checksum: str | None) -> FileRow:
     bank_files = BankFiles(bank, settings, BusinessTime(settings))
     try:
-        return await bank_files.replay(row, LOCK_SECONDS)
+        return await bank_files.replay(row, LOCK_SECONDS, checksum)
     finally:
         await bank_files.close()
 

@@ -34,6 +34,7 @@ def described(bank: Bank, settings: BridgeSettings) -> dict[str, Any]:
         "time_zone": bank.files.time_zone,
         "grace_minutes": bank.files.grace_minutes,
         "complete": bank.complete.how,
+        "checksum": bank.checksum.algorithm if bank.checksum else None,
         "unpack": [step.how for step in bank.files.unpack],
         "unpack_keys": list(keys_wanted(bank.files)),
         "formats": [

@@ -12,7 +12,7 @@
         ├── AccessRefusedError       the server knows us and says no, or a key file is missing
         ├── FileRefusedError         the file cannot be what its bank's description says: quarantined whole
         ├── FileUnknownError         no such file in the ledger
-        ├── NotReplayableError       only a quarantined file can be replayed
+        ├── NotReplayableError       it is not quarantined, or the checksum given is of other bytes
         ├── BankUnknownError         no such bank under banks/
         ├── BankConfigError          a bank's description contradicts itself; names the file and the key
         └── BridgeSettingsError      SETTLE_BRIDGE_* contradict each other
@@ -93,7 +93,8 @@ class FileUnknownError(BridgeTerminalError):
 
 
 class NotReplayableError(BridgeTerminalError):
-    """Raised by a replay of a file that is not quarantined; caught by the command line."""
+    """Raised by a replay of a file that is not quarantined, or with a checksum of other bytes; caught by the
+    command line."""
 
 
 class BankUnknownError(BridgeTerminalError):

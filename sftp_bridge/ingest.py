@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -13,6 +14,7 @@ from bus.errors import BusError, RecordRefusedError
 from settlement.masking import mask_text
 from sftp_bridge import consoles, crash_points
 from sftp_bridge.archive import Archive, Spool
+from sftp_bridge.checksums import READ, Checked, claimed_by, computed_of
 from sftp_bridge.completeness import Candidate, Outbox
 from sftp_bridge.counts import Counts
 from sftp_bridge.endings import TAIL, ends_whole
@@ -21,6 +23,7 @@ from sftp_bridge.errors import (
     BridgeError,
     FileChangedError,
     FileRefusedError,
+    NotReplayableError,
     RemoteUnavailableError,
 )
 from sftp_bridge.expectations import RECEIVED, word
@@ -59,6 +62,7 @@ class BankFiles:
     1. List the bank's outbox.
     2. Take only what is whole, by the way the bank says so.
     3. Stream the raw bytes into the archive, hashed as they pass; they are stored before anyone reads them.
+       Where a checksum was agreed, it goes into the ledger with them, and 5 refuses what it is not of.
     4. Register them in the ledger under their hash: new, the same again, or the next revision.
     5. Parse and validate, as a stream.
     6. Publish all records, the retractions of the revision before, bank.files.received and the cutoff's
@@ -103,11 +107,13 @@ class BankFiles:
             await self._blocking(self._publisher.release)
             await self._blocking(partial(lock.__exit__, None, None, None))
 
-    async def replay(self, row: FileRow, wait_for_lock: float) -> FileRow:
-        """A quarantined file again, from the archive."""
+    async def replay(self, row: FileRow, wait_for_lock: float, checksum: str | None = None) -> FileRow:
+        """A quarantined file again, from the archive; with a checksum that the bank gave by another way."""
         lock = self._ledger.bank_lock(self.bank.bank, wait_for_lock)
         await self._blocking(lock.__enter__)
         try:
+            if checksum is not None:
+                await self._blocking(self._ledger.vouched, row, self._told(row, checksum))
             await self._blocking(self._ledger.replay, row.seq)
             for unfinished in await self._blocking(self._ledger.unfinished, self.bank.bank):
                 await self._finish(unfinished)
@@ -142,7 +148,10 @@ class BankFiles:
         done = await self._done_with(listing)
         refused: AccessRefusedError | None = None
         # 2.
-        for candidate in self._outbox.whole(listing, time.monotonic(), done):
+        candidates = self._outbox.whole(listing, time.monotonic(), done)
+        for checksum in self._outbox.alone:
+            await self._hear(checksum)
+        for candidate in candidates:
             if self._stopping:
                 return
             if self._let_be.get(candidate.file, 0) > self.counts.polls:
@@ -175,9 +184,10 @@ class BankFiles:
                 self._archive.keep_raw, self.bank.slug, business.business_date, spool
             )
             crash_points.reached("archived")
+            checked = await self._checked(candidate, spool)
             # 4.
             row, is_new = await self._blocking(
-                self._ledger.register, business, candidate.file, spool.sha256, spool.size, raw_key
+                self._ledger.register, business, candidate.file, spool.sha256, spool.size, raw_key, checked
             )
             crash_points.reached("registered")
             if is_new:
@@ -200,6 +210,36 @@ class BankFiles:
         await self._move_away(row, candidate)
         crash_points.reached("touched")
 
+    async def _checked(self, candidate: Candidate, spool: Spool) -> Checked | None:
+        """What the checksum file beside the file says, and what the bytes say."""
+        how, beside = self.bank.checksum, candidate.checksum
+        if how is None or beside is None:
+            return None
+        claimed = claimed_by(await self.remote.tail(beside, READ), candidate.file.name, how)
+        computed = spool.sha256
+        if how.algorithm != "sha256":
+            computed = await self._blocking(computed_of, spool.rewound(), how.algorithm)
+        return Checked(how.algorithm, claimed, computed)
+
+    async def _hear(self, checksum: Listed) -> None:
+        """A checksum file alone: perhaps the right one at last, for bytes that are in the archive since long.
+
+        One that says something else belongs to a file that is still to come, and is let be.
+        """
+        how, name = self.bank.checksum, self._outbox.file_of(checksum.name)
+        row = await self._blocking(self._ledger.latest, self.bank.bank, name) if name else None
+        if how is None or name is None or row is None or not checksum.size:
+            return
+        claimed = claimed_by(await self.remote.tail(checksum, READ), name, how)
+        checked = Checked(how.algorithm, claimed, row.computed(how.algorithm) or "")
+        if not checked.agrees:
+            return
+        row = await self._blocking(self._ledger.vouched, row, checked)
+        if row.state == State.RECEIVED:
+            log.info("%s: %s has its right checksum now", row.bank, row.remote_name)
+            await self._finish(row)
+        await self.remote.move_to_processed(checksum.name, str(row.seq))
+
     async def _finish(self, row: FileRow, spool: Spool | None = None, *, fresh: bool = False) -> bool:
         """Steps 5 to 7; true when the file is done with. What nobody foresaw parks it after some attempts."""
         (outcome,) = await asyncio.gather(
@@ -216,6 +256,20 @@ class BankFiles:
             refused = FileRefusedError(f"parked after {attempts} attempts: {said}")
             await self._blocking(self._quarantine, row, refused)
         return attempts >= ATTEMPTS
+
+    def _told(self, row: FileRow, checksum: str) -> Checked:
+        """What a person heard from the bank; refused unless it is about these bytes."""
+        if self.bank.checksum is None or row.checked is None:
+            raise NotReplayableError(
+                f"{row.file_id}: no checksum was agreed with {row.bank}, so none is missing"
+            )
+        checked = replace(row.checked, claimed=checksum.strip().lower())
+        if not checked.agrees:
+            raise NotReplayableError(
+                f"{row.file_id}: the archived bytes have the {checked.algorithm} {checked.computed}, not"
+                f" {checked.claimed}; the bank must send the file again"
+            )
+        return checked
 
     def _publish(self, row: FileRow, spool: Spool | None, fresh: bool) -> None:
         if self._ledger.newer_loaded(row.file_id, row.revision):
@@ -234,6 +288,8 @@ class BankFiles:
             self._ledger.announce(row.seq, lines_key)
             # 5.
             try:
+                if self.bank.checksum is not None and row.checked is not None:
+                    row.checked.require()
                 with unpacked(raw.rewound(), self.bank.files, self._keys_dir) as inside:
                     statement = Statement(inside, self._format(row.business_date), row.business_date)
                     # 6.
@@ -285,11 +341,13 @@ class BankFiles:
         log.warning("%s: %s QUARANTINED: %s", row.bank, row.remote_name, refused)
 
     async def _move_away(self, row: FileRow, candidate: Candidate) -> None:
-        """The marker first: alone, it would one day call a half-uploaded file of the same name whole."""
-        if await self.remote.stat(candidate.file.name) != candidate.file:
-            raise FileChangedError(f"{candidate.file.name} changed after it was read; it is taken anew")
-        if candidate.marker is not None:
-            await self.remote.move_to_processed(candidate.marker, str(row.seq))
+        """What stands beside it first: alone, it would one day call a half-uploaded file of the same name whole."""
+        for read in filter(None, (candidate.file, candidate.checksum)):
+            if await self.remote.stat(read.name) != read:
+                raise FileChangedError(f"{read.name} changed after it was read; it is taken anew")
+        for beside in (candidate.marker, candidate.checksum.name if candidate.checksum else None):
+            if beside is not None:
+                await self.remote.move_to_processed(beside, str(row.seq))
         await self.remote.move_to_processed(candidate.file.name, str(row.seq))
         await self._blocking(self._ledger.remote_done, row.seq)
 

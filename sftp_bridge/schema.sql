@@ -51,6 +51,10 @@ ALTER TABLE bank_files ADD COLUMN IF NOT EXISTS note text;
 ALTER TABLE bank_files ADD COLUMN IF NOT EXISTS parsed_count integer;
 ALTER TABLE bank_files ADD COLUMN IF NOT EXISTS parsed_credit numeric(18, 2);
 ALTER TABLE bank_files ADD COLUMN IF NOT EXISTS parsed_debit numeric(18, 2);
+-- What the bank's checksum file says, and what the bytes hash to; null where none was agreed.
+ALTER TABLE bank_files ADD COLUMN IF NOT EXISTS checksum_algorithm text;
+ALTER TABLE bank_files ADD COLUMN IF NOT EXISTS checksum_claimed text;
+ALTER TABLE bank_files ADD COLUMN IF NOT EXISTS checksum_computed text;
 
 -- The same bytes of one business file are registered once, whoever races.
 CREATE UNIQUE INDEX IF NOT EXISTS bank_files_bytes ON bank_files (file_id, sha256) WHERE state <> 'DUPLICATE';
@@ -136,6 +140,8 @@ CREATE TABLE IF NOT EXISTS sp_v2_bank_configs (
     since         timestamptz NOT NULL DEFAULT now(), -- runs with this sha256 without a break
     updated_at    timestamptz NOT NULL DEFAULT now()
 );
+
+ALTER TABLE sp_v2_bank_configs ADD COLUMN IF NOT EXISTS checksum text; -- algorithm of the file beside each file
 
 -- Grain: one bank. How its last poll went, by the bridge that holds its files; old when updated_at is old.
 CREATE TABLE IF NOT EXISTS sp_v2_sftp_connector_health (

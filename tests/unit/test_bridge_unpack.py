@@ -248,8 +248,9 @@ def test_what_the_bank_did_not_sign_is_refused(packed: bytes, says: str, banks_k
 
 def test_nothing_unsigned_reaches_the_parser(banks_keys: Path) -> None:
     packed = signed(os.urandom(40_000_000), OTHERS)
-    with pytest.raises(FileRefusedError, match="no key of"), unpacked(
-        io.BytesIO(packed), files(SIGNED, limit=100), banks_keys
+    with (
+        pytest.raises(FileRefusedError, match="no key of"),
+        unpacked(io.BytesIO(packed), files(SIGNED, limit=100), banks_keys),
     ):
         pytest.fail("the file was opened before its signature was known")
 
