@@ -60,7 +60,7 @@ class Zip(Part):
 
 
 class Pgp(Part):
-    """Encrypted to a key of ours, and signed by the bank where its key is named; in SETTLE_BRIDGE_KEYS_DIR."""
+    """Encrypted to a key of ours, and signed by the bank where its key is named: in the keys' folder."""
 
     how: Literal["pgp"]
     key: str = Field(pattern=r"^[\w.-]+$")

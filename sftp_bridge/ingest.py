@@ -25,6 +25,7 @@ from sftp_bridge.errors import (
     FileRefusedError,
     NotReplayableError,
     RemoteUnavailableError,
+    RequestFailedError,
 )
 from sftp_bridge.expectations import RECEIVED, word
 from sftp_bridge.ledger import FileRow, Ledger
@@ -35,7 +36,7 @@ from sftp_bridge.statements import Statement
 from sftp_bridge.unpack import tail_of, unpacked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from datetime import date
 
     from sftp_bridge.banks import Bank
@@ -92,8 +93,8 @@ class BankFiles:
         # connection and the producer are never used by two threads.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=bank.slug)
         self._stopping = False
-        # Files that the bank's server would not let us read or move, and the poll at which to try again.
-        self._let_be: dict[Listed, int] = {}
+        # Files that the bank's server would not let us read or move, the poll at which to try again, and why.
+        self._let_be: dict[Listed, tuple[int, BridgeError]] = {}
 
     async def poll(self, wait_for_lock: float = 0) -> None:
         """Once through everything there is to do for this bank."""
@@ -146,38 +147,44 @@ class BankFiles:
         listing = await self.remote.list_outbox()
         crash_points.reached("listed")
         done = await self._done_with(listing)
-        refused: AccessRefusedError | None = None
+        self._let_be = {file: one for file, one in self._let_be.items() if file in listing}
         # 2.
         candidates = self._outbox.whole(listing, time.monotonic(), done)
         for checksum in self._outbox.alone:
-            await self._hear(checksum)
+            await self._unless_let_be(checksum, partial(self._hear, checksum))
         for candidate in candidates:
             if self._stopping:
                 return
-            if self._let_be.get(candidate.file, 0) > self.counts.polls:
-                continue
-            if candidate.wants_ending and not await self._has_ending(
-                candidate.file, candidate.business.business_date
-            ):
-                continue
-            crash_points.reached("complete")
-            try:
-                await self._take(candidate)
-            except FileChangedError as error:
-                log.info("%s: %s", self.bank.bank, error)
-            except AccessRefusedError as error:
-                # Its neighbours go on; what is wrong with the bank's folders is told at the end.
-                self._let_be[candidate.file] = self.counts.polls + LET_BE_POLLS
-                refused = refused or error
-        if refused is not None:
-            raise refused
+            await self._unless_let_be(candidate.file, partial(self._take, candidate))
+        # A file that is let be is still in the outbox, and the bank not well.
+        for _, error in self._let_be.values():
+            raise error
+
+    async def _unless_let_be(self, file: Listed, do: Callable[[], Awaitable[None]]) -> None:
+        """One file's trouble with the bank's server is not its neighbours'."""
+        if file in self._let_be and self._let_be[file][0] > self.counts.polls:
+            return
+        try:
+            await do()
+        except FileChangedError as error:
+            log.info("%s: %s", self.bank.bank, error)
+        except (AccessRefusedError, RequestFailedError) as error:
+            self._let_be[file] = (self.counts.polls + LET_BE_POLLS, error)
+        else:
+            self._let_be.pop(file, None)
 
     async def _take(self, candidate: Candidate) -> None:
         """Steps 3 to 8 for one whole file."""
+        if candidate.wants_ending and not await self._has_ending(
+            candidate.file, candidate.business.business_date
+        ):
+            return
+        crash_points.reached("complete")
         spool = Spool()
         try:
             # 3.
-            await self.remote.read(candidate.file, spool.take)
+            with self.counts.transfer(candidate.file.name, candidate.file.size) as transfer:
+                await self.remote.read(candidate.file, transfer.through(spool.take))
             self.counts.bytes_read += spool.size
             business = candidate.business
             raw_key = await self._blocking(
@@ -341,7 +348,7 @@ class BankFiles:
         log.warning("%s: %s QUARANTINED: %s", row.bank, row.remote_name, refused)
 
     async def _move_away(self, row: FileRow, candidate: Candidate) -> None:
-        """What stands beside it first: alone, it would one day call a half-uploaded file of the same name whole."""
+        """What stands beside it first: alone, it would one day call a half-uploaded file whole."""
         for read in filter(None, (candidate.file, candidate.checksum)):
             if await self.remote.stat(read.name) != read:
                 raise FileChangedError(f"{read.name} changed after it was read; it is taken anew")

@@ -215,7 +215,7 @@ class Ledger(Database):
         return rows[0] if rows else None
 
     def vouched(self, row: FileRow, checked: Checked) -> FileRow:
-        """The bank's word about bytes in the archive; where it alone was missing, they are on their way again."""
+        """The bank's word about bytes in the archive; where it alone was missing, they go on their way."""
         with self.transaction() as connection, connection.cursor(row_factory=class_row(FileRow)) as cursor:
             return _vouch(cursor, row, checked) or row
 

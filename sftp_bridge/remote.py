@@ -17,6 +17,7 @@ from sftp_bridge.errors import (
     FileChangedError,
     HostKeyError,
     RemoteUnavailableError,
+    RequestFailedError,
 )
 
 if TYPE_CHECKING:
@@ -68,7 +69,14 @@ class Remote:
     async def list_outbox(self) -> list[Listed]:
         """The plain files in the bank's outbox; links and folders are none of our business."""
         async with self._sftp("listing the outbox") as sftp:
-            entries = await sftp.readdir(self._bank.folders.outbox)
+            outbox = self._bank.folders.outbox
+            try:
+                entries = await sftp.readdir(outbox)
+            except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath, asyncssh.SFTPNotADirectory) as error:
+                raise AccessRefusedError(
+                    f"{self._bank.bank} {self.address}: there is no folder {outbox}; ask the bank, or mend"
+                    " folders.outbox in its description"
+                ) from error
         return sorted(_plain_files(entries), key=lambda one: one.name)
 
     async def read(self, file: Listed, take: Callable[[bytes], None]) -> int:
@@ -156,6 +164,12 @@ class Remote:
             ) from error
         except asyncssh.SFTPNoSuchFile as error:
             raise RemoteUnavailableError(f"{where}: not there any more") from error
+        except (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection) as error:
+            await self.close()
+            raise RemoteUnavailableError(f"{where}: {error.reason or 'the line broke'}") from error
+        except asyncssh.SFTPError as error:
+            # The line is well, so one file that cannot be moved holds up no other.
+            raise RequestFailedError(f"{where}: {type(error).__name__} {error.reason}".rstrip()) from error
         except (asyncssh.Error, OSError, TimeoutError) as error:
             await self.close()
             raise RemoteUnavailableError(f"{where}: {type(error).__name__} {error}".rstrip()) from error

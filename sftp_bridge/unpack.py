@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 from sftp_bridge import decrypt
 from sftp_bridge.banks import Gzip, Pgp, Zip
-from sftp_bridge.errors import AccessRefusedError, FileRefusedError
+from sftp_bridge.errors import FileRefusedError, KeyUnusableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -196,7 +196,7 @@ class _Decrypted(io.RawIOBase):
         key, signer = self._step.key, self._step.signed_by
         if code in (decrypt.BAD_KEY, decrypt.BAD_SIGNER):
             name = key if code == decrypt.BAD_KEY else signer
-            raise AccessRefusedError(f"the OpenPGP key {name} cannot be used: {last}")
+            raise KeyUnusableError(f"the OpenPGP key {name} cannot be used: {last}")
         raise FileRefusedError(
             {
                 decrypt.WRONG_KEY: f"pgp: encrypted to another key than {key}; "
@@ -215,7 +215,7 @@ class _Decrypted(io.RawIOBase):
 def _key(keys_dir: Path, name: str) -> Path:
     path = keys_dir / name
     if not path.is_file():
-        raise AccessRefusedError(f"{path} is missing; it belongs in SETTLE_BRIDGE_KEYS_DIR")
+        raise KeyUnusableError(f"{path} is missing; it belongs in SETTLE_BRIDGE_KEYS_DIR")
     return path
 
 

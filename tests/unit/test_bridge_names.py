@@ -138,7 +138,7 @@ def test_a_file_waits_for_its_checksum() -> None:
         checksum = Listed(f"{name}.sha256", 64, 1)
         (candidate,) = outbox.whole([file, checksum, *marks], 0)
         assert candidate.checksum == checksum
-        assert (outbox.waiting, outbox.unrecognised, outbox.alone) == ((), (), ())
+        assert [*outbox.waiting, *outbox.unrecognised, *outbox.alone] == []
 
 
 def test_a_quiet_file_waits_for_its_checksum_too() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+import time
 import urllib.error
 import urllib.request
 from datetime import UTC, datetime
@@ -16,7 +18,7 @@ from sftp_bridge import cli, crash_points
 from sftp_bridge.banks import BANKS_DIR, load_bank, load_banks
 from sftp_bridge.bridge import SENTENCE, sentence
 from sftp_bridge.business_time import BusinessTime
-from sftp_bridge.counts import Counts
+from sftp_bridge.counts import TOLD_EVERY, Counts, Transfer
 from sftp_bridge.descriptions import digest
 from sftp_bridge.errors import BridgeSettingsError, RemoteUnavailableError
 from sftp_bridge.health import Health
@@ -152,7 +154,13 @@ def test_the_pages_tell_what_was_counted() -> None:
         first.file(State.LOADED)
         second.failures_in_a_row = 4
         second.problem = "<b>the server's host key</b>"
-        third.unrecognised = ("evil\u202e\n.csv",)
+        second.terminal = True
+        third.unrecognised = ("evil\u202e\n.csv", "card 4111111111111111.csv")
+        third.waiting = tuple(f"ICICI_{at}.csv" for at in range(20))
+        third.asks(time.time() - 90)
+        first.transferring = Transfer("AXIS_STMT_20260106_1130.csv", 800_000_000, time.time() - 100)
+        first.transferring.took(200_000_000)
+        business_time.problem = "no holiday list for 2031"
         port = await health.start(0)
         found = {}
         for path in ("/health", "/metrics", "/", "/nothing"):
@@ -175,10 +183,50 @@ def test_the_pages_tell_what_was_counted() -> None:
     # One bank's trouble is shown, and the bridge itself is well.
     assert (code, state["status"], state["banks"]["HDFC"]["state"]) == (200, "degraded", "degraded")
     assert state["banks"]["HDFC"]["failures_in_a_row"] == 4
-    assert state["banks"]["ICICI"]["outbox_unrecognised"] == 1
+    assert state["banks"]["ICICI"]["outbox_unrecognised"] == 2
+    assert state["banks"]["AXIS"]["transfer"]["bytes"] == 200_000_000
+    assert state["banks"]["AXIS"]["transfer"]["seconds_left"] == pytest.approx(300, abs=5)
     assert state["banks"]["AXIS"]["files"] == {"LOADED": 1}
     assert 'settle_bridge_files_total{bank="AXIS",state="LOADED"} 1' in found["/metrics"][1]
-    assert 'settle_bridge_outbox_unrecognised{bank="ICICI"} 1' in found["/metrics"][1]
-    assert "<b>the server" not in found["/"][1]
-    assert "\u202e" not in found["/"][1]
+    for line in (
+        'settle_bridge_outbox_unrecognised{bank="ICICI"} 2',
+        'settle_bridge_transfer_bytes{bank="AXIS"} 200000000',
+        'settle_bridge_transfer_size_bytes{bank="AXIS"} 800000000',
+        'settle_bridge_degraded{bank="HDFC"} 1',
+        'settle_bridge_degraded{bank="AXIS"} 0',
+        "settle_bridge_clock_stopped 1",
+    ):
+        assert line in found["/metrics"][1].splitlines()
+    page = found["/"][1]
+    assert "<b>the server" not in page
+    assert "\u202e" not in page
+    assert "4111111111111111" not in "".join(text for _, text in found.values())
+    for said in (
+        "1 of 3 banks in trouble, the clock stands still",
+        "no holiday list for 2031",
+        "190.7 of 762.9 MB (25 %), 1.9 MB/s, 300 s left",
+        "settle banks check HDFC",
+        "and 12 more",
+        "evil\\u202e\\n.csv",
+        "being asked for 90 seconds",
+    ):
+        assert said in page
+    assert page.index("HDFC") < page.index("AXIS")
     assert found["/nothing"][0] == 404
+
+
+def test_a_long_transfer_says_how_far_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    counts, taken = Counts(), bytearray()
+    with caplog.at_level(logging.INFO, "bridge"), counts.transfer("AXIS.csv", 4 * 1024 * 1024) as transfer:
+        take = transfer.through(taken.extend)
+        take(b"x" * 1024 * 1024)
+        assert caplog.messages == []
+        transfer.began -= 2 * TOLD_EVERY
+        transfer._told -= TOLD_EVERY
+        take(b"y" * 1024 * 1024)
+        take(b"z" * 1024 * 1024)
+        assert [said.rpartition(",")[0] for said in caplog.messages] == [
+            "AXIS.csv: 2.0 of 4.0 MB (50 %), 0.1 MB/s"
+        ]
+        assert (transfer.done, len(taken)) == (3 * 1024 * 1024, 3 * 1024 * 1024)
+    assert counts.transferring is None

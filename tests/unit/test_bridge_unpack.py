@@ -16,7 +16,7 @@ import pytest
 
 from sftp_bridge.banks import Files, Gzip, Pgp, Zip, load_banks
 from sftp_bridge.endings import TAIL, ends_whole
-from sftp_bridge.errors import AccessRefusedError, FileRefusedError
+from sftp_bridge.errors import FileRefusedError, KeyUnusableError
 from sftp_bridge.statements import Statement
 from sftp_bridge.unpack import keys_wanted, tail_of, unpacked
 
@@ -164,7 +164,7 @@ def test_what_was_changed_on_the_way_is_refused(keys: Path) -> None:
 
 @pytest.mark.parametrize("key", ["nobody.asc", "broken.asc"])
 def test_a_key_of_ours_that_is_not_there_is_not_the_files_fault(key: str, keys: Path) -> None:
-    with pytest.raises(AccessRefusedError, match=key):
+    with pytest.raises(KeyUnusableError, match=key):
         opened(encrypted(TEXT), files(Pgp(how="pgp", key=key)), keys)
 
 
@@ -199,7 +199,7 @@ def test_a_key_with_a_passphrase_opens_with_it_alone(tmp_path: Path) -> None:
     (tmp_path / "wrong.word").write_text("open barley\n")
     assert opened(packed, files(Pgp(how="pgp", key="axis.asc", passphrase="axis.word")), tmp_path) == TEXT
     for word in (None, "wrong.word"):
-        with pytest.raises(AccessRefusedError, match="cannot be used"):
+        with pytest.raises(KeyUnusableError, match="cannot be used"):
             opened(packed, files(Pgp(how="pgp", key="axis.asc", passphrase=word)), tmp_path)
 
 
@@ -271,7 +271,7 @@ def test_a_signature_over_other_words_does_not_hold(banks_keys: Path, tmp_path: 
 @pytest.mark.parametrize("content", [b"no key", b""])
 def test_a_banks_key_that_cannot_be_used_is_not_the_files_fault(content: bytes, banks_keys: Path) -> None:
     (banks_keys / "axis-signing.asc").write_bytes(content)
-    with pytest.raises(AccessRefusedError, match=r"axis-signing\.asc cannot be used"):
+    with pytest.raises(KeyUnusableError, match=r"axis-signing\.asc cannot be used"):
         opened(signed(TEXT), files(SIGNED), banks_keys)
 
 
