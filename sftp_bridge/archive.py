@@ -71,6 +71,7 @@ class Archive:
 
     def __init__(self, settings: BridgeSettings) -> None:
         self._bucket = settings.s3_bucket
+        self._stored_with = settings.stored_with
         secret = settings.s3_secret_key
         self._s3 = boto3.session.Session().client(
             "s3",
@@ -92,7 +93,11 @@ class Archive:
         try:
             if self._size(key) != spool.size:
                 self._s3.upload_fileobj(
-                    cast("IO[Any]", _Unclosed(spool.rewound())), self._bucket, key, Config=_TRANSFER
+                    cast("IO[Any]", _Unclosed(spool.rewound())),
+                    self._bucket,
+                    key,
+                    ExtraArgs=self._stored_with,
+                    Config=_TRANSFER,
                 )
                 stored = self._size(key)
                 if stored != spool.size:
@@ -126,6 +131,7 @@ class Archive:
                 cast("IO[Any]", _Unclosed(written.finished())),
                 self._bucket,
                 self._key(lines_key),
+                ExtraArgs=self._stored_with,
                 Config=_TRANSFER,
             )
         except (BotoCoreError, ClientError) as error:

@@ -7,7 +7,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -15,21 +15,19 @@ from bus.errors import BusError, BusTerminalError
 from settlement.calendar import IST
 from settlement.errors import SettlementError
 from sftp_bridge import calendar_ticks
-from sftp_bridge.archive import Archive
+from sftp_bridge.bank_check import findings
 from sftp_bridge.banks import Bank, find_bank, load_banks
 from sftp_bridge.business_time import BusinessTime
 from sftp_bridge.descriptions import described
 from sftp_bridge.errors import BridgeError, BridgeTerminalError, FileUnknownError, NotReplayableError
 from sftp_bridge.ingest import BankFiles
 from sftp_bridge.ledger import FileRow, Ledger
-from sftp_bridge.remote import Remote, pinned_fingerprint
 from sftp_bridge.revisions import State
 from sftp_bridge.screen import brief, place, printable, say_json, show_facts, show_rows, working
 from sftp_bridge.settings import BridgeSettings, load_settings
-from sftp_bridge.unpack import keys_wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
 # Seconds a command waits for a running bridge to let go of the bank; one file of 800 MB takes longer, and
 # then the command says so.
@@ -93,53 +91,23 @@ def list_banks(as_json: bool) -> None:
 @click.argument("names", nargs=-1, metavar="[BANK]...")
 @_json
 def check(names: tuple[str, ...], as_json: bool) -> None:
-    """Try a bank's whole way (all banks without a name): server, host key, folders, archive, ledger."""
+    """Try everything a bank's description names (all banks without a name), and say what is wrong."""
     with _border():
         settings = load_settings()
         known = load_banks(settings.banks_dir)
         wanted = [find_bank(known, name) for name in names] or list(known.values())
-        shared = {
-            "archive": _said(lambda: Archive(settings).check()),
-            "ledger": _said(lambda: _probe(settings)),
-        }
-        rows = [asyncio.run(_check(bank, settings)) | shared for bank in wanted]
-    show_rows(rows, as_json)
-    if any(value != "ok" for row in rows for key, value in row.items() if key in _CHECKED):
+        found = [(bank.bank, one) for bank in wanted for one in findings(bank, settings)]
+    show_rows(
+        [{"bank": bank, "what": one.what, "well": one.well, "says": one.says} for bank, one in found]
+        if as_json
+        else [
+            {"bank": bank, "what": one.what, "": "ok" if one.well else "WRONG", "says": one.says}
+            for bank, one in found
+        ],
+        as_json,
+    )
+    if not all(one.well for _, one in found):
         raise click.exceptions.Exit(1)
-
-
-_CHECKED = ("server", "keys", "outbox", "processed", "archive", "ledger")
-
-
-async def _check(bank: Bank, settings: BridgeSettings) -> dict[str, Any]:
-    remote = Remote(bank, settings)
-    row: dict[str, Any] = {"bank": bank.bank, "address": remote.address, "pinned": "", "server": "ok"}
-    missing = [name for name in keys_wanted(bank.files) if not (settings.keys_dir / name).is_file()]
-    row["keys"] = f"missing in {settings.keys_dir}: {', '.join(missing)}" if missing else "ok"
-    try:
-        row["pinned"] = pinned_fingerprint(settings.keys_dir / bank.sftp.host_key)
-        wrong = await remote.check_folders()
-        row["outbox"] = wrong.get(bank.folders.outbox, "ok")
-        row["processed"] = wrong.get(bank.folders.processed, "ok")
-        row["files"] = len(await remote.list_outbox())
-    except BridgeError as error:
-        row["server"] = str(error)
-    finally:
-        await remote.close()
-    return row
-
-
-def _said(call: Callable[[], object]) -> str:
-    try:
-        call()
-    except BridgeError as error:
-        return str(error)
-    return "ok"
-
-
-def _probe(settings: BridgeSettings) -> None:
-    with _ledger(settings):
-        pass
 
 
 @banks.command()

@@ -38,6 +38,10 @@ LOGIN_SECONDS = 20
 ANSWER_SECONDS = 120
 # Seconds between keep-alives; three unanswered ones end the connection.
 KEEPALIVE_SECONDS = 15
+# The name of no file anywhere; asked about, never made.
+_NOBODYS = ".settle-banks-check"
+# Permission to write for owner, group or others.
+_WRITABLE = 0o222
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +139,25 @@ class Remote:
                 except asyncssh.SFTPError as error:
                     wrong[folder] = error.reason
         return wrong
+
+    async def move_refused(self) -> str | None:
+        """Why nothing may be moved to the processed folder, as far as asking tells.
+
+        Moves a file that is not there: a server that checks our rights first says no to them, the others say
+        that there is no such file, and nothing has changed either way.
+        """
+        outbox, processed = self._bank.folders.outbox, self._bank.folders.processed
+        async with self._sftp("asking whether files may be moved") as sftp:
+            mode = (await sftp.stat(processed)).permissions
+            if mode is not None and not mode & _WRITABLE:
+                return "is closed to everybody's writing"
+            try:
+                await sftp.rename(f"{outbox}/{_NOBODYS}", f"{processed}/{_NOBODYS}")
+            except asyncssh.SFTPPermissionDenied as error:
+                return f"is closed to us: {error.reason}"
+            except asyncssh.SFTPError:
+                return None
+        return None
 
     async def close(self) -> None:
         """Let go of the connection."""
