@@ -6,6 +6,7 @@ import asyncio
 import logging
 import sys
 
+from settlement.masking import has_card_number, mask_text
 from sftp_bridge.bridge import run
 from sftp_bridge.errors import BridgeTerminalError
 from sftp_bridge.settings import load_settings
@@ -13,11 +14,19 @@ from sftp_bridge.settings import load_settings
 log = logging.getLogger("bridge")
 
 
+class Masked(logging.Formatter):
+    """The last way out of a card number: a trace of an error nobody foresaw, or a library's own line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return mask_text(text) if has_card_number(text) else text
+
+
 def main() -> None:
     """Until told to stop; an unusable setting or description is one line, not a trace."""
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
+    lines = logging.StreamHandler(sys.stderr)
+    lines.setFormatter(Masked("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[lines])
     for noisy in ("asyncssh", "botocore", "boto3", "s3transfer"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:

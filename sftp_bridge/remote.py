@@ -75,7 +75,8 @@ class Remote:
         async with self._sftp("listing the outbox") as sftp:
             outbox = self._bank.folders.outbox
             try:
-                entries = await sftp.readdir(outbox)
+                # By bytes: one name in another encoding must not hide all the others.
+                entries = await sftp.readdir(outbox.encode())
             except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath, asyncssh.SFTPNotADirectory) as error:
                 raise AccessRefusedError(
                     f"{self._bank.bank} {self.address}: there is no folder {outbox}; ask the bank, or mend"
@@ -231,9 +232,9 @@ def pinned_fingerprint(path: Path) -> str:
 def _plain_files(entries: object) -> Iterator[Listed]:
     assert isinstance(entries, list | tuple)  # noqa: S101 - for the type checker
     for entry in entries:
-        name, attributes = entry.filename, entry.attrs
+        attributes = entry.attrs
         mode = attributes.permissions
         if mode is not None and not stat.S_ISREG(mode):
             continue
-        if isinstance(name, str):
-            yield Listed(name, attributes.size or 0, int(attributes.mtime or 0))
+        name = entry.filename.decode("utf-8", "backslashreplace")
+        yield Listed(name, attributes.size or 0, int(attributes.mtime or 0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import sys
 import threading
 import time
 import urllib.error
@@ -20,6 +21,7 @@ from click.testing import CliRunner
 
 from settlement.calendar import IST
 from sftp_bridge import cli, crash_points
+from sftp_bridge.__main__ import Masked
 from sftp_bridge.archive import Archive, PublishedLines, Spool
 from sftp_bridge.banks import BANKS_DIR, load_bank, load_banks
 from sftp_bridge.bridge import SENTENCE, sentence
@@ -366,3 +368,16 @@ def test_a_key_needs_an_encryption_that_takes_one(monkeypatch: pytest.MonkeyPatc
             monkeypatch.setenv("SETTLE_BRIDGE_S3_SSE", sse)
         with pytest.raises(BridgeSettingsError, match="SETTLE_BRIDGE_S3_SSE"):
             load_settings()
+
+
+def test_a_trace_in_the_log_shows_no_card() -> None:
+    try:
+        int("4111111111111111 is no number")
+    except ValueError:
+        record = logging.LogRecord("bridge", logging.ERROR, __file__, 1, "stumbled", None, sys.exc_info())
+    said = Masked("%(message)s").format(record)
+    assert "XXXXXXXXXXXX1111" in said
+    assert "4111111111111111" not in said
+    assert (
+        Masked().format(logging.LogRecord("b", 20, "", 1, "800000000 bytes", None, None)) == "800000000 bytes"
+    )
