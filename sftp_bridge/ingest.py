@@ -178,6 +178,7 @@ class BankFiles:
         if candidate.wants_ending and not await self._has_ending(
             candidate.file, candidate.business.business_date
         ):
+            self._outbox.waiting += (candidate.file.name,)
             return
         crash_points.reached("complete")
         spool = Spool()
@@ -384,7 +385,7 @@ class BankFiles:
                 tail = await self._blocking(self._tail_inside, spool)
             finally:
                 spool.close()
-        except (RemoteUnavailableError, FileChangedError, FileRefusedError) as error:
+        except (RemoteUnavailableError, RequestFailedError, FileChangedError, FileRefusedError) as error:
             log.info("%s", error)
             return False
         return ends_whole(layout, tail)

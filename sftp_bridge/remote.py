@@ -78,10 +78,7 @@ class Remote:
                 # By bytes: one name in another encoding must not hide all the others.
                 entries = await sftp.readdir(outbox.encode())
             except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath, asyncssh.SFTPNotADirectory) as error:
-                raise AccessRefusedError(
-                    f"{self._bank.bank} {self.address}: there is no folder {outbox}; ask the bank, or mend"
-                    " folders.outbox in its description"
-                ) from error
+                raise self._no_folder("outbox", outbox) from error
         return sorted(_plain_files(entries), key=lambda one: one.name)
 
     async def read(self, file: Listed, take: Callable[[bytes], None]) -> int:
@@ -127,7 +124,12 @@ class Remote:
             target = f"{self._bank.folders.processed}/{name}"
             if await sftp.exists(target):
                 target = f"{self._bank.folders.processed}/{unique}.{name}"
-            await sftp.rename(source, target)
+            try:
+                await sftp.rename(source, target)
+            except asyncssh.SFTPNoSuchFile as error:
+                if await sftp.isdir(self._bank.folders.processed):
+                    raise
+                raise self._no_folder("processed", self._bank.folders.processed) from error
 
     async def check_folders(self) -> dict[str, str]:
         """What is wrong with the two folders, by folder; empty when nothing is."""
@@ -167,6 +169,12 @@ class Remote:
             connection.close()
             await connection.wait_closed()
 
+    def _no_folder(self, which: str, path: str) -> AccessRefusedError:
+        return AccessRefusedError(
+            f"{self._bank.bank} {self.address}: there is no folder {path}; ask the bank, or mend folders.{which}"
+            " in its description"
+        )
+
     @asynccontextmanager
     async def _sftp(
         self, doing: str, seconds: float | None = ANSWER_SECONDS
@@ -187,7 +195,7 @@ class Remote:
                 "Ask the bank by another way before pinning a new key"
             ) from error
         except asyncssh.SFTPNoSuchFile as error:
-            raise RemoteUnavailableError(f"{where}: not there any more") from error
+            raise RequestFailedError(f"{where}: not there any more") from error
         except (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection) as error:
             await self.close()
             raise RemoteUnavailableError(f"{where}: {error.reason or 'the line broke'}") from error

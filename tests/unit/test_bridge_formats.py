@@ -281,6 +281,10 @@ def test_the_agreed_encoding_is_read(encoding: str, written: str) -> None:
 
 def test_a_wrong_letter_far_down_is_told_too() -> None:
     plain = b"plain\n" * 101_000
+    lines = Lines(io.BytesIO(plain + "Café\n".encode("cp1252") + plain), "utf-8")
+    with pytest.raises(FileRefusedError) as caught:
+        list(lines)
+    assert caught.value.line == 101_001
     assert "it looks like cp1252" in decoded("utf-8", plain + "Café\n".encode("cp1252"))
     assert "it looks like utf-8" in decoded("ascii", plain + "Café\n".encode())
 
