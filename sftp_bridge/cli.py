@@ -29,9 +29,15 @@ from sftp_bridge.settings import BridgeSettings, load_settings
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from rich.status import Status
+
+    from sftp_bridge.counts import Counts
+
 # Seconds a command waits for a running bridge to let go of the bank; one file of 800 MB takes longer, and
 # then the command says so.
 LOCK_SECONDS = 30.0
+# Seconds between two looks at a transfer.
+SHOWN_EVERY = 0.5
 
 _json = click.option("--json", "as_json", is_flag=True, help="As data.")
 
@@ -121,16 +127,17 @@ def poll(name: str, wait: float, as_json: bool) -> None:
         bank = find_bank(load_banks(settings.banks_dir), name)
         with _ledger(settings) as ledger:
             before = max((row.seq for row in ledger.files(bank.bank, limit=1)), default=0)
-            with working(f"fetching from {bank.bank} …"):
-                waiting = asyncio.run(_poll(bank, settings, wait))
+            with working(f"fetching from {bank.bank} …") as shown:
+                waiting = asyncio.run(_poll(bank, settings, wait, shown))
             new = [row for row in ledger.files(bank.bank) if row.seq > before]
     show_rows([brief(row) for row in reversed(new)], as_json, empty="nothing new")
     if waiting and not as_json:
         click.echo(f"not whole yet: {', '.join(waiting)}", err=True)
 
 
-async def _poll(bank: Bank, settings: BridgeSettings, wait: float) -> tuple[str, ...]:
+async def _poll(bank: Bank, settings: BridgeSettings, wait: float, shown: Status) -> tuple[str, ...]:
     files = BankFiles(bank, settings, BusinessTime(settings))
+    showing = asyncio.create_task(show_transfer(files.counts, shown))
     until = time.monotonic() + wait
     try:
         while True:
@@ -139,7 +146,16 @@ async def _poll(bank: Bank, settings: BridgeSettings, wait: float) -> tuple[str,
                 return files.counts.waiting
             await asyncio.sleep(min(1.0, settings.poll_seconds))
     finally:
+        showing.cancel()
         await files.close()
+
+
+async def show_transfer(counts: Counts, shown: Status) -> None:
+    """How far the file at hand is, for whoever waits at the terminal; until cancelled."""
+    resting = shown.status
+    while True:
+        shown.update(resting if counts.transferring is None else f"fetching {counts.transferring}")
+        await asyncio.sleep(SHOWN_EVERY)
 
 
 @click.group()

@@ -171,8 +171,8 @@ class Remote:
 
     def _no_folder(self, which: str, path: str) -> AccessRefusedError:
         return AccessRefusedError(
-            f"{self._bank.bank} {self.address}: there is no folder {path}; ask the bank, or mend folders.{which}"
-            " in its description"
+            f"{self._bank.bank} {self.address}: there is no folder {path}; ask the bank, or mend"
+            f" folders.{which} in its description"
         )
 
     @asynccontextmanager
@@ -204,7 +204,10 @@ class Remote:
             raise RequestFailedError(f"{where}: {type(error).__name__} {error.reason}".rstrip()) from error
         except (asyncssh.Error, OSError, TimeoutError) as error:
             await self.close()
-            raise RemoteUnavailableError(f"{where}: {type(error).__name__} {error}".rstrip()) from error
+            said = f"{type(error).__name__} {error}".rstrip()
+            if isinstance(error, TimeoutError) and not error.args:
+                said = "no answer in time"
+            raise RemoteUnavailableError(f"{where}: {said}") from error
 
     async def _connect(self) -> None:
         try:

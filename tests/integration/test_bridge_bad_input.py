@@ -91,6 +91,7 @@ def describe(tag: str) -> dict[str, str]:
     texts = {}
     for at, (slug, source, ending, unpack, more) in enumerate(banks):
         described = yaml.safe_load(source.read_text(encoding="utf-8"))
+        described.pop("checksum", None)
         name = f"{slug}{tag}"
         described |= {
             "bank": name.upper(),

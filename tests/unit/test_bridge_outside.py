@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import logging
 import sys
@@ -18,6 +19,7 @@ import asyncssh
 import pysequoia
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from settlement.calendar import IST
 from sftp_bridge import cli, crash_points
@@ -381,3 +383,25 @@ def test_a_trace_in_the_log_shows_no_card() -> None:
     assert (
         Masked().format(logging.LogRecord("b", 20, "", 1, "800000000 bytes", None, None)) == "800000000 bytes"
     )
+
+
+def test_whoever_waits_at_the_terminal_sees_how_far_a_file_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "SHOWN_EVERY", 0.001)
+    counts, shown = Counts(), Console(file=io.StringIO()).status("fetching from AXIS …")
+
+    async def until(said: str) -> None:
+        for _ in range(10_000):
+            if said in str(shown.status):
+                return
+            await asyncio.sleep(0.001)
+        pytest.fail(f"{shown.status} where {said} was expected")
+
+    async def go() -> None:
+        showing = asyncio.create_task(cli.show_transfer(counts, shown))
+        with counts.transfer("AXIS.csv", 4 * 1024 * 1024) as transfer:
+            transfer.took(1024 * 1024)
+            await until("fetching AXIS.csv: 1.0 of 4.0 MB (25 %)")
+        await until("fetching from AXIS …")
+        showing.cancel()
+
+    asyncio.run(go())
