@@ -328,10 +328,12 @@ def raw_records(topic: str) -> list[bytes]:
         _, end = reader.get_watermark_offsets(TopicPartition(topic, 0), timeout=10)
         reader.assign([TopicPartition(topic, 0, 0)])
         found: list[bytes] = []
-        while (
-            reader.position([TopicPartition(topic, 0)])[0].offset < end
-            and (one := reader.poll(5)) is not None
-        ):
+        # The last offset may be a transaction's marker, behind which nothing comes.
+        patience = 10.0
+        while end and reader.position([TopicPartition(topic, 0)])[0].offset < end:
+            if (one := reader.poll(patience)) is None:
+                break
+            patience = 0.5
             found += [part for part in (one.key(), one.value()) if isinstance(part, bytes)]
         return found
     finally:
@@ -475,7 +477,7 @@ def test_a_key_of_ours_that_does_not_open_is_not_the_files_fault(world: World) -
     cutoff = CUTOFFS[90]
     key = keys_dir(world.home) / "ours.asc"
     ours = key.read_bytes()
-    key.write_text(str(pysequoia.Tsk.generate("new@example.invalid")).replace("-----BEGIN", "BEGIN"))
+    key.write_text("no key")
     try:
         with world.bridge():
             wait_for(world.polled, "the first poll")
