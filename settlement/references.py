@@ -32,8 +32,8 @@ _FORMS: Final = (
     (ReferenceKind.NEFT, re.compile(r"[A-Z][A-Z0-9]{5}[0-9A-Z]{2}\d{8}")),
     (ReferenceKind.RRN, re.compile(r"\d{12}")),
 )
-# What people and programs write where they know none.
-_NOTHING: Final = frozenset({"", "-", "--", "0", "NA", "N/A", "NIL", "NULL", "NONE", "NAN"})
+# What people and programs write where they know none; banks that fill a column up write zeros alone.
+_NOTHING: Final = re.compile(r"|--?|0+|NA|N/A|NIL|NULL|NONE|NAN")
 # 3.2E+11, 1.23457E+15: a spreadsheet took it for a number and threw digits away.
 _SCIENTIFIC: Final = re.compile(r"[+-]?\d+([.,]\d+)?E\+\d+|[+-]?\d+[.,]\d+E\d+")
 _NUMBER_WITH_FRACTION: Final = re.compile(r"\d+[.,]\d+")
@@ -51,9 +51,12 @@ def reference(raw: str | None) -> Reference | None:
         return None
     text = raw.strip().strip("\ufeff")
     # Marks that keep spreadsheets from touching the text: '0322…, ="0322…".
-    text = text.removeprefix("=").strip("\"'` ").upper()
-    text = re.sub(r"[\s\u00a0]+", "", text)
-    if text in _NOTHING:
+    text = re.sub(r"[\s\u00a0]+", "", text.removeprefix("=").strip("\"'` "))
+    if not text.isascii():
+        # Before the capitals: ß would become SS and a dotless ı an I, which is another reference.
+        raise ReferenceDamagedError(f"{raw!r}: a reference is 8 to 35 letters and digits, of English ones")
+    text = text.upper()
+    if _NOTHING.fullmatch(text):
         return None
     if _SCIENTIFIC.fullmatch(text):
         raise ReferenceDamagedError(f"{raw!r}: a spreadsheet wrote it as a number; digits are lost")

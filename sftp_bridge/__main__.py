@@ -7,6 +7,7 @@ import logging
 import sys
 from importlib.abc import MetaPathFinder
 
+from settlement.masking import has_card_number, mask_text
 from sftp_bridge.bridge import run
 from sftp_bridge.errors import BridgeTerminalError
 from sftp_bridge.settings import load_settings
@@ -22,12 +23,20 @@ class WithoutPandas(MetaPathFinder):
             raise ModuleNotFoundError(f"the bridge does without {fullname}")
 
 
+class Masked(logging.Formatter):
+    """The last way out of a card number: a trace of an error nobody foresaw, or a library's own line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return mask_text(text) if has_card_number(text) else text
+
+
 def main() -> None:
     """Until told to stop; an unusable setting or description is one line, not a trace."""
     sys.meta_path.insert(0, WithoutPandas())
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
+    lines = logging.StreamHandler(sys.stderr)
+    lines.setFormatter(Masked("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[lines])
     for noisy in ("asyncssh", "botocore", "boto3", "s3transfer"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:

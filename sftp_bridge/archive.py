@@ -44,6 +44,7 @@ class Archive:
     """The bucket, as far as this room uses it."""
 
     def __init__(self, settings: BridgeSettings) -> None:
+        self._stored_with = settings.stored_with
         secret = settings.s3_secret_key
         self._bucket = settings.s3_bucket
         self._s3 = _client(
@@ -68,7 +69,11 @@ class Archive:
         try:
             with spool.opened() as raw:
                 self._s3.upload_fileobj(
-                    cast("IO[Any]", raw), self._bucket, self._key(raw_key), Config=_TRANSFER
+                    cast("IO[Any]", raw),
+                    self._bucket,
+                    self._key(raw_key),
+                    ExtraArgs=self._stored_with,
+                    Config=_TRANSFER,
                 )
         except (BotoCoreError, ClientError) as error:
             raise ArchiveUnavailableError(f"storing {raw_key}: {error}") from error
@@ -101,6 +106,7 @@ class Archive:
                 cast("IO[Any]", written.finished()),
                 self._bucket,
                 self._key(lines_key),
+                ExtraArgs=self._stored_with,
                 Config=_TRANSFER,
             )
         except (BotoCoreError, ClientError) as error:

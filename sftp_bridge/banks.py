@@ -63,11 +63,18 @@ class Zip(Part):
 
 
 class Pgp(Part):
-    """Encrypted to a key of ours; key and passphrase are files in SETTLE_BRIDGE_KEYS_DIR."""
+    """Encrypted to a key of ours, and signed by the bank where its key is named: in the keys' folder."""
 
     how: Literal["pgp"]
     key: str = Field(pattern=r"^[\w.-]+$")
     passphrase: str | None = Field(default=None, pattern=r"^[\w.-]+$")
+    # The bank's public keys; one of them must have signed.
+    signed_by: str | None = Field(default=None, pattern=r"^[\w.-]+$")
+
+    @property
+    def key_files(self) -> list[str]:
+        """The files without which nothing can be opened."""
+        return [name for name in (self.key, self.passphrase, self.signed_by) if name]
 
 
 class Files(Part):
@@ -166,6 +173,13 @@ class Stable(Part):
     patience_seconds: float = Field(ge=0)
 
 
+class Checksum(Part):
+    """NAME with this suffix stands beside NAME and says what it hashes to."""
+
+    suffix: str = Field(pattern=r"^\.")
+    algorithm: Literal["sha256", "sha512", "md5"]
+
+
 class Bank(Part):
     """One bank's description, as its YAML file has it."""
 
@@ -175,6 +189,7 @@ class Bank(Part):
     files: Files
     calendar: BankCalendar = BankCalendar()
     complete: Annotated[Rename | Marker | Stable, Field(discriminator="how")]
+    checksum: Checksum | None = None
     # What is inside: one format, or several, each from a business date on.
     format: AnyFormat | None = None
     formats: tuple[AnyFormat, ...] = ()
@@ -184,6 +199,13 @@ class Bank(Part):
     def _named_alone(cls, said: object) -> object:
         """`calendar: IN` where there is nothing else to say."""
         return {"name": said} if isinstance(said, str) else said
+
+    @model_validator(mode="after")
+    def _suffixes_differ(self) -> Self:
+        taken = None if isinstance(self.complete, Stable) else self.complete.suffix
+        if self.checksum is not None and self.checksum.suffix == taken:
+            raise ValueError(f"checksum and complete have the same suffix {taken}")
+        return self
 
     @model_validator(mode="after")
     def _formats_are_dated(self) -> Self:

@@ -88,6 +88,7 @@ async def _attend(files: BankFiles, every: float, stop: asyncio.Event) -> None:
     counts = files.counts
     while not stop.is_set():
         begun = time.monotonic()
+        counts.asks(time.time())
         (problem,) = await asyncio.gather(files.poll(), return_exceptions=True)
         if isinstance(problem, asyncio.CancelledError):
             raise problem

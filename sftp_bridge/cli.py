@@ -7,7 +7,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -16,25 +16,29 @@ from settlement.calendar import IST
 from settlement.cutoffs import CutoffStatus
 from settlement.errors import SettlementError
 from sftp_bridge import calendar_ticks
-from sftp_bridge.archive import Archive
+from sftp_bridge.bank_check import findings
 from sftp_bridge.banks import Bank, find_bank, load_banks
 from sftp_bridge.business_time import BusinessTime
 from sftp_bridge.descriptions import described
 from sftp_bridge.errors import BridgeError, BridgeTerminalError, FileUnknownError, NotReplayableError
 from sftp_bridge.ingest import BankFiles
 from sftp_bridge.ledger import FileRow, Ledger
-from sftp_bridge.remote import Remote, pinned_fingerprint
 from sftp_bridge.revisions import State
 from sftp_bridge.screen import brief, place, printable, say_json, show_facts, show_rows, working
 from sftp_bridge.settings import BridgeSettings, load_settings
-from sftp_bridge.unpack import keys_wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from rich.status import Status
+
+    from sftp_bridge.counts import Counts
 
 # Seconds a command waits for a running bridge to let go of the bank; one file of 800 MB takes longer, and
 # then the command says so.
 LOCK_SECONDS = 30.0
+# Seconds between two looks at a transfer.
+SHOWN_EVERY = 0.5
 
 _json = click.option("--json", "as_json", is_flag=True, help="As data.")
 
@@ -94,53 +98,23 @@ def list_banks(as_json: bool) -> None:
 @click.argument("names", nargs=-1, metavar="[BANK]...")
 @_json
 def check(names: tuple[str, ...], as_json: bool) -> None:
-    """Try a bank's whole way (all banks without a name): server, host key, folders, archive, ledger."""
+    """Try everything a bank's description names (all banks without a name), and say what is wrong."""
     with _border():
         settings = load_settings()
         known = load_banks(settings.banks_dir)
         wanted = [find_bank(known, name) for name in names] or list(known.values())
-        shared = {
-            "archive": _said(lambda: Archive(settings).check()),
-            "ledger": _said(lambda: _probe(settings)),
-        }
-        rows = [asyncio.run(_check(bank, settings)) | shared for bank in wanted]
-    show_rows(rows, as_json)
-    if any(value != "ok" for row in rows for key, value in row.items() if key in _CHECKED):
+        found = [(bank.bank, one) for bank in wanted for one in findings(bank, settings)]
+    show_rows(
+        [{"bank": bank, "what": one.what, "well": one.well, "says": one.says} for bank, one in found]
+        if as_json
+        else [
+            {"bank": bank, "what": one.what, "": "ok" if one.well else "WRONG", "says": one.says}
+            for bank, one in found
+        ],
+        as_json,
+    )
+    if not all(one.well for _, one in found):
         raise click.exceptions.Exit(1)
-
-
-_CHECKED = ("server", "keys", "outbox", "processed", "archive", "ledger")
-
-
-async def _check(bank: Bank, settings: BridgeSettings) -> dict[str, Any]:
-    remote = Remote(bank, settings)
-    row: dict[str, Any] = {"bank": bank.bank, "address": remote.address, "pinned": "", "server": "ok"}
-    missing = [name for name in keys_wanted(bank.files) if not (settings.keys_dir / name).is_file()]
-    row["keys"] = f"missing in {settings.keys_dir}: {', '.join(missing)}" if missing else "ok"
-    try:
-        row["pinned"] = pinned_fingerprint(settings.keys_dir / bank.sftp.host_key)
-        wrong = await remote.check_folders()
-        row["outbox"] = wrong.get(bank.folders.outbox, "ok")
-        row["processed"] = wrong.get(bank.folders.processed, "ok")
-        row["files"] = len(await remote.list_outbox())
-    except BridgeError as error:
-        row["server"] = str(error)
-    finally:
-        await remote.close()
-    return row
-
-
-def _said(call: Callable[[], object]) -> str:
-    try:
-        call()
-    except BridgeError as error:
-        return str(error)
-    return "ok"
-
-
-def _probe(settings: BridgeSettings) -> None:
-    with _ledger(settings):
-        pass
 
 
 @banks.command()
@@ -154,16 +128,17 @@ def poll(name: str, wait: float, as_json: bool) -> None:
         bank = find_bank(load_banks(settings.banks_dir), name)
         with _ledger(settings) as ledger:
             before = max((row.seq for row in ledger.files(bank.bank, limit=1)), default=0)
-            with working(f"fetching from {bank.bank} …"):
-                waiting = asyncio.run(_poll(bank, settings, wait))
+            with working(f"fetching from {bank.bank} …") as shown:
+                waiting = asyncio.run(_poll(bank, settings, wait, shown))
             new = [row for row in ledger.files(bank.bank) if row.seq > before]
     show_rows([brief(row) for row in reversed(new)], as_json, empty="nothing new")
     if waiting and not as_json:
         click.echo(f"not whole yet: {', '.join(waiting)}", err=True)
 
 
-async def _poll(bank: Bank, settings: BridgeSettings, wait: float) -> tuple[str, ...]:
+async def _poll(bank: Bank, settings: BridgeSettings, wait: float, shown: Status) -> tuple[str, ...]:
     files = BankFiles(bank, settings, BusinessTime(settings))
+    showing = asyncio.create_task(show_transfer(files.counts, shown))
     until = time.monotonic() + wait
     try:
         while True:
@@ -172,7 +147,16 @@ async def _poll(bank: Bank, settings: BridgeSettings, wait: float) -> tuple[str,
                 return files.counts.waiting
             await asyncio.sleep(min(1.0, settings.poll_seconds))
     finally:
+        showing.cancel()
         await files.close()
+
+
+async def show_transfer(counts: Counts, shown: Status) -> None:
+    """How far the file at hand is, for whoever waits at the terminal; until cancelled."""
+    resting = shown.status
+    while True:
+        shown.update(resting if counts.transferring is None else f"fetching {counts.transferring}")
+        await asyncio.sleep(SHOWN_EVERY)
 
 
 @click.group()
@@ -274,8 +258,11 @@ def quarantine(as_json: bool) -> None:
 
 @files.command()
 @click.argument("file_id")
+@click.option(
+    "--checksum", metavar="HEX", help="What the bank says, asked by another way, its bytes hash to."
+)
 @_json
-def replay(file_id: str, as_json: bool) -> None:
+def replay(file_id: str, checksum: str | None, as_json: bool) -> None:
     """Send a quarantined file through again, from the archive, with today's description of its bank."""
     with _border():
         settings = load_settings()
@@ -283,16 +270,16 @@ def replay(file_id: str, as_json: bool) -> None:
         with _ledger(settings) as ledger:
             row = _one_quarantined(ledger.find(file_id), file_id)
         with working(f"replaying {row.file_id} …"):
-            now = asyncio.run(_replay(find_bank(known, row.bank), settings, row))
+            now = asyncio.run(_replay(find_bank(known, row.bank), settings, row, checksum))
     show_rows([brief(now)], as_json)
     if now.state == State.QUARANTINED:
         _refuse(now)
 
 
-async def _replay(bank: Bank, settings: BridgeSettings, row: FileRow) -> FileRow:
+async def _replay(bank: Bank, settings: BridgeSettings, row: FileRow, checksum: str | None) -> FileRow:
     bank_files = BankFiles(bank, settings, BusinessTime(settings))
     try:
-        return await bank_files.replay(row, LOCK_SECONDS)
+        return await bank_files.replay(row, LOCK_SECONDS, checksum)
     finally:
         await bank_files.close()
 

@@ -37,6 +37,7 @@ def described(bank: Bank, settings: BridgeSettings) -> dict[str, Any]:
         "early_minutes": bank.files.early_minutes,
         "calendar": bank.calendar.model_dump(mode="json"),
         "complete": bank.complete.how,
+        "checksum": bank.checksum.algorithm if bank.checksum else None,
         "unpack": [step.how for step in bank.files.unpack],
         "unpack_keys": list(keys_wanted(bank.files)),
         "formats": [

@@ -3,6 +3,7 @@
     BridgeError
     ├── BridgeTransientError         the same step may succeed at the next poll; nothing was changed
     │   ├── RemoteUnavailableError   the bank's server does not answer, or the line broke
+    │   ├── RequestFailedError       the bank's server answers, and says that this one request failed
     │   ├── ArchiveUnavailableError  S3 does not take or give the raw bytes
     │   ├── LedgerUnavailableError   the operational Postgres does not answer
     │   ├── FileChangedError         the remote file changed while it was read; the next poll reads it anew
@@ -10,9 +11,10 @@
     └── BridgeTerminalError          a person or a fix is needed
         ├── HostKeyError             the server's host key is not the pinned one; not a byte was read
         ├── AccessRefusedError       the server knows us and says no, or a key file is missing
+        ├── KeyUnusableError         an OpenPGP key is missing or cannot be used; the files wait for it
         ├── FileRefusedError         the file cannot be what its bank's description says: quarantined whole
         ├── FileUnknownError         no such file in the ledger
-        ├── NotReplayableError       only a quarantined file can be replayed
+        ├── NotReplayableError       it is not quarantined, or the checksum given is of other bytes
         ├── BankUnknownError         no such bank under banks/
         ├── BankConfigError          a bank's description contradicts itself; names the file and the key
         └── BridgeSettingsError      SETTLE_BRIDGE_* contradict each other
@@ -36,6 +38,10 @@ class BridgeTransientError(BridgeError):
 
 class RemoteUnavailableError(BridgeTransientError):
     """Raised by `remote` when the bank's server does not answer or the transfer broke off."""
+
+
+class RequestFailedError(BridgeTransientError):
+    """Raised by `remote` when the server says no to one request; the file is let be, its neighbours go on."""
 
 
 class ArchiveUnavailableError(BridgeTransientError):
@@ -66,6 +72,10 @@ class AccessRefusedError(BridgeTerminalError):
     """Raised when our key is missing, unreadable or not accepted, or a folder is closed to us."""
 
 
+class KeyUnusableError(BridgeTerminalError):
+    """Raised by `unpack` when an OpenPGP key is missing or unusable: not the file's fault, which waits."""
+
+
 class FileRefusedError(BridgeTerminalError):
     """Raised by `unpack`, `readers` and `statements`.
 
@@ -93,7 +103,8 @@ class FileUnknownError(BridgeTerminalError):
 
 
 class NotReplayableError(BridgeTerminalError):
-    """Raised by a replay of a file that is not quarantined; caught by the command line."""
+    """Raised by a replay of a file that is not quarantined, or with a checksum of other bytes; caught by the
+    command line."""
 
 
 class BankUnknownError(BridgeTerminalError):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import html
 import logging
 import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import orjson
+
+from settlement.masking import mask_text
+from sftp_bridge.health_page import page_of
+from sftp_bridge.screen import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,8 +58,11 @@ class Health:
                 "seconds_since_success": _ago(counts.last_success),
                 "files": dict(counts.files),
                 "records": counts.records,
-                "waiting": list(counts.waiting),
-                "unrecognised": [_printable(name) for name in counts.unrecognised],
+                "needs_somebody": counts.terminal and counts.problem is not None,
+                "asked_for_seconds": _ago(counts.asked),
+                "transfer": counts.transferring.told() if counts.transferring else None,
+                "waiting": [_name(name) for name in counts.waiting],
+                "unrecognised": [_name(name) for name in counts.unrecognised],
             }
         states = {bank["state"] for bank in banks.values()}
         degraded = "degraded" in states or self._time.problem is not None
@@ -76,7 +82,11 @@ class Health:
         def metric(name: str, kind: str, text: str, rows: list[tuple[str, float]]) -> None:
             lines.append(f"# HELP {name} {text}")
             lines.append(f"# TYPE {name} {kind}")
-            lines.extend(f"{name}{{{labels}}} {value:g}" for labels, value in rows)
+            # Whole numbers to their last digit: of bytes and records every one counts.
+            lines.extend(
+                f"{name}{{{labels}}} {f'{value:d}' if isinstance(value, int) else f'{value:.3f}'}"
+                for labels, value in rows
+            )
 
         all_counts = [(f'bank="{one.bank.bank}"', one.counts) for one in self._banks]
         metric(
@@ -119,27 +129,28 @@ class Health:
             "Names in the outbox that are none of the bank's.",
             [(bank, len(counts.unrecognised)) for bank, counts in all_counts],
         )
+        metric(
+            "settle_bridge_degraded",
+            "gauge",
+            "1 where the last poll of the bank found trouble.",
+            [(bank, counts.state == "degraded") for bank, counts in all_counts],
+        )
+        moving = [(bank, counts.transferring) for bank, counts in all_counts if counts.transferring]
+        for name, text, field in (
+            ("settle_bridge_transfer_bytes", "Bytes that came of the file being read now.", "done"),
+            ("settle_bridge_transfer_size_bytes", "Bytes that the file being read now has.", "size"),
+        ):
+            metric(name, "gauge", text, [(bank, getattr(one, field)) for bank, one in moving])
+        lines += [
+            "# HELP settle_bridge_clock_stopped 1 while business time stands still.",
+            "# TYPE settle_bridge_clock_stopped gauge",
+            f"settle_bridge_clock_stopped {self._time.problem is not None:d}",
+        ]
         return "\n".join(lines) + "\n"
 
     def page(self) -> str:
         """For people."""
-        state = self.state()
-        rows = "".join(
-            f"<tr><td>{name}<td>{html.escape(bank['server'])}<td>{bank['state']}"
-            f"<td>{html.escape(bank['problem'] or '')}"
-            f"<td>{html.escape(', '.join(f'{n} {k}' for k, n in sorted(bank['files'].items())))}"
-            f"<td>{bank['records']}<td>{html.escape(', '.join(bank['waiting']))}"
-            f"<td>{html.escape(', '.join(bank['unrecognised']))}"
-            for name, bank in state["banks"].items()
-        )
-        business_time = html.escape(state["clock_problem"] or state["business_time"] or "not told yet")
-        return (
-            "<!doctype html><meta charset=utf-8><title>Bank files</title>"
-            "<style>body{font:15px system-ui;margin:2em}td,th{padding:.3em .8em;text-align:left}</style>"
-            f"<h1>Bank files: {state['status']}</h1><p>Business time {business_time}."
-            "<table><tr><th>Bank<th>Server<th>State<th>Problem<th>Files<th>Records<th>Waiting<th>Not ours"
-            f"{rows}</table><p>Since this process began; <code>settle files list</code> has all."
-        )
+        return page_of(self.state())
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, TimeoutError, asyncio.LimitOverrunError, ValueError):
@@ -177,6 +188,6 @@ def _ago(moment: float | None) -> float | None:
     return None if moment is None else round(time.time() - moment, 1)
 
 
-def _printable(name: str) -> str:
-    """A name from outside: control characters and direction marks are shown, not obeyed."""
-    return "".join(one if one.isprintable() else f"\\u{ord(one):04x}" for one in name)
+def _name(name: str) -> str:
+    """A name from outside: control characters and direction marks are shown, not obeyed; no card numbers."""
+    return printable(mask_text(name))

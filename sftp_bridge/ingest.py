@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -14,6 +14,7 @@ from bus.errors import BusError, RecordRefusedError
 from settlement.masking import mask_text
 from sftp_bridge import consoles, crash_points
 from sftp_bridge.archive import Archive
+from sftp_bridge.checksums import READ, Checked, claimed_by, computed_of
 from sftp_bridge.completeness import Candidate, Outbox
 from sftp_bridge.counts import Counts
 from sftp_bridge.endings import TAIL, ends_whole
@@ -22,7 +23,9 @@ from sftp_bridge.errors import (
     BridgeError,
     FileChangedError,
     FileRefusedError,
+    NotReplayableError,
     RemoteUnavailableError,
+    RequestFailedError,
 )
 from sftp_bridge.expectations import arrived, came_again
 from sftp_bridge.ledger import FileRow, Ledger
@@ -35,7 +38,7 @@ from sftp_bridge.statements import Statement
 from sftp_bridge.unpack import tail_of, unpacked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from concurrent.futures import Future
     from datetime import date
 
@@ -80,6 +83,7 @@ class BankFiles:
     2. Take only what is whole, by the way the bank says so.
     3. Stream the raw bytes to the archive, hashed as they pass; a transfer that breaks off goes on where it
        was. Storing goes on beside 4 and 5; nothing is committed, refused or touched before it is through.
+       Where a checksum was agreed, it goes into the ledger with them, and 5 refuses what it is not of.
     4. Register them in the ledger under their hash: new, the same again, or the next revision.
     5. Decrypt, unpack, parse and validate, as a stream.
     6. Publish all records, the retractions of the revision before, bank.files.received and the cutoff's
@@ -115,8 +119,8 @@ class BankFiles:
         self._storing = ThreadPoolExecutor(1, thread_name_prefix=f"{bank.slug}-archive")
         self._spools = SpoolFolder(settings.spool_dir, f"{settings.topic_prefix}{bank.slug}")
         self._stopping = False
-        # Files that the bank's server would not let us read or move, and the poll at which to try again.
-        self._let_be: dict[Listed, int] = {}
+        # Files that the bank's server would not let us read or move, the poll at which to try again, and why.
+        self._let_be: dict[Listed, tuple[int, BridgeError]] = {}
 
     async def poll(self, wait_for_lock: float = 0) -> None:
         """Once through everything there is to do for this bank."""
@@ -130,11 +134,13 @@ class BankFiles:
             await self._blocking(self._publisher.release)
             await self._blocking(partial(lock.__exit__, None, None, None))
 
-    async def replay(self, row: FileRow, wait_for_lock: float) -> FileRow:
-        """A quarantined file again, from the archive."""
+    async def replay(self, row: FileRow, wait_for_lock: float, checksum: str | None = None) -> FileRow:
+        """A quarantined file again, from the archive; with a checksum that the bank gave by another way."""
         lock = self._ledger.bank_lock(self.bank.bank, wait_for_lock)
         await self._blocking(lock.__enter__)
         try:
+            if checksum is not None:
+                await self._blocking(self._ledger.vouched, row, self._told(row, checksum))
             await self._blocking(self._ledger.replay, row.seq)
             for unfinished in await self._blocking(self._ledger.unfinished, self.bank.bank):
                 await self._finish_stored(unfinished)
@@ -176,38 +182,47 @@ class BankFiles:
                 gone = FileRefusedError("gone from the bank's server before its bytes were stored")
                 await self._blocking(self._quarantine, row, gone)
         done = await self._done_with(listing)
-        refused: AccessRefusedError | None = None
+        self._let_be = {file: one for file, one in self._let_be.items() if file in listing}
         # 2.
-        for candidate in self._outbox.whole(listing, time.monotonic(), done):
+        candidates = self._outbox.whole(listing, time.monotonic(), done)
+        for checksum in self._outbox.alone:
+            await self._unless_let_be(checksum, partial(self._hear, checksum))
+        for candidate in candidates:
             if self._stopping:
                 return
-            if self._let_be.get(candidate.file, 0) > self.counts.polls:
-                continue
-            if candidate.wants_ending and not await self._has_ending(
-                candidate.file, candidate.business.business_date
-            ):
-                continue
-            crash_points.reached("complete")
-            try:
-                await self._take(candidate)
-            except FileChangedError as error:
-                log.info("%s: %s", self.bank.bank, error)
-            except AccessRefusedError as error:
-                # Its neighbours go on; what is wrong with the bank's folders is told at the end.
-                self._let_be[candidate.file] = self.counts.polls + LET_BE_POLLS
-                refused = refused or error
+            await self._unless_let_be(candidate.file, partial(self._take, candidate))
         for row in await self._blocking(self._ledger.unsaid, self.bank.bank):
             await self._blocking(self._say_again, row)
-        if refused is not None:
-            raise refused
+        # A file that is let be is still in the outbox, and the bank not well.
+        for _, error in self._let_be.values():
+            raise error
+
+    async def _unless_let_be(self, file: Listed, do: Callable[[], Awaitable[None]]) -> None:
+        """One file's trouble with the bank's server is not its neighbours'."""
+        if file in self._let_be and self._let_be[file][0] > self.counts.polls:
+            return
+        try:
+            await do()
+        except FileChangedError as error:
+            log.info("%s: %s", self.bank.bank, error)
+        except (AccessRefusedError, RequestFailedError) as error:
+            self._let_be[file] = (self.counts.polls + LET_BE_POLLS, error)
+        else:
+            self._let_be.pop(file, None)
 
     async def _take(self, candidate: Candidate) -> None:
         """Steps 3 to 8 for one whole file."""
         business = candidate.business
+        if candidate.wants_ending and not await self._has_ending(candidate.file, business.business_date):
+            self._outbox.waiting += (candidate.file.name,)
+            return
+        crash_points.reached("complete")
         spool = self._spools.spool(candidate.file)
         try:
             # 3.
-            await self.remote.read(candidate.file, spool)
+            with self.counts.transfer(candidate.file.name, candidate.file.size) as transfer:
+                await self.remote.read(candidate.file, spool, transfer)
+            checked = await self._checked(candidate, spool)
         except BaseException:
             # What came is kept for the next poll to go on from.
             spool.close()
@@ -218,7 +233,7 @@ class BankFiles:
         try:
             # 4.
             row, is_new = await self._blocking(
-                self._ledger.register, business, candidate.file, spool.sha256, spool.size, raw_key
+                self._ledger.register, business, candidate.file, spool.sha256, spool.size, raw_key, checked
             )
             crash_points.reached("registered")
             if is_new:
@@ -258,6 +273,37 @@ class BankFiles:
             spool.discard()
         return True
 
+    async def _checked(self, candidate: Candidate, spool: Spool) -> Checked | None:
+        """What the checksum file beside the file says, and what the bytes say."""
+        how, beside = self.bank.checksum, candidate.checksum
+        if how is None or beside is None:
+            return None
+        claimed = claimed_by(await self.remote.tail(beside, READ), candidate.file.name, how)
+        computed = spool.sha256
+        if how.algorithm != "sha256":
+            with spool.opened() as file:
+                computed = await self._blocking(computed_of, file, how.algorithm)
+        return Checked(how.algorithm, claimed, computed)
+
+    async def _hear(self, checksum: Listed) -> None:
+        """A checksum file alone: perhaps the right one at last, for bytes that are in the archive since long.
+
+        One that says something else belongs to a file that is still to come, and is let be.
+        """
+        how, name = self.bank.checksum, self._outbox.file_of(checksum.name)
+        row = await self._blocking(self._ledger.latest, self.bank.bank, name) if name else None
+        if how is None or name is None or row is None or not checksum.size:
+            return
+        claimed = claimed_by(await self.remote.tail(checksum, READ), name, how)
+        checked = Checked(how.algorithm, claimed, row.computed(how.algorithm) or "")
+        if not checked.agrees:
+            return
+        row = await self._blocking(self._ledger.vouched, row, checked)
+        if row.state == State.RECEIVED:
+            log.info("%s: %s has its right checksum now", row.bank, row.remote_name)
+            await self._finish_stored(row)
+        await self.remote.move_to_processed(checksum.name, str(row.seq))
+
     async def _finish(self, row: FileRow, raw: Stored, fresh: bool = False) -> bool:
         """Steps 5 to 7; true when the file is done with. What nobody foresaw parks it after some attempts."""
         (outcome,) = await asyncio.gather(
@@ -274,6 +320,20 @@ class BankFiles:
             refused = FileRefusedError(f"parked after {attempts} attempts: {said}")
             await self._blocking(self._quarantine, row, refused)
         return attempts >= ATTEMPTS
+
+    def _told(self, row: FileRow, checksum: str) -> Checked:
+        """What a person heard from the bank; refused unless it is about these bytes."""
+        if self.bank.checksum is None or row.checked is None:
+            raise NotReplayableError(
+                f"{row.file_id}: no checksum was agreed with {row.bank}, so none is missing"
+            )
+        checked = replace(row.checked, claimed=checksum.strip().lower())
+        if not checked.agrees:
+            raise NotReplayableError(
+                f"{row.file_id}: the archived bytes have the {checked.algorithm} {checked.computed}, not"
+                f" {checked.claimed}; the bank must send the file again"
+            )
+        return checked
 
     def _publish(self, row: FileRow, raw: Stored, fresh: bool) -> None:
         if self._ledger.newer_loaded(row.file_id, row.revision):
@@ -293,6 +353,8 @@ class BankFiles:
             self._ledger.announce(row.seq, lines_key)
             # 5.
             try:
+                if self.bank.checksum is not None and row.checked is not None:
+                    row.checked.require()
                 with raw.spool.opened() as file, unpacked(file, self.bank.files, self._keys_dir) as inside:
                     statement = Statement(inside, self._format(row.business_date), row.business_date)
                     # 6.
@@ -357,11 +419,13 @@ class BankFiles:
         log.warning("%s: %s QUARANTINED: %s", row.bank, row.remote_name, refused)
 
     async def _move_away(self, row: FileRow, candidate: Candidate) -> None:
-        """The marker first: alone, it would one day call a half-uploaded file of the same name whole."""
-        if await self.remote.stat(candidate.file.name) != candidate.file:
-            raise FileChangedError(f"{candidate.file.name} changed after it was read; it is taken anew")
-        if candidate.marker is not None:
-            await self.remote.move_to_processed(candidate.marker, str(row.seq))
+        """What stands beside it first: alone, it would one day call a half-uploaded file whole."""
+        for read in filter(None, (candidate.file, candidate.checksum)):
+            if await self.remote.stat(read.name) != read:
+                raise FileChangedError(f"{read.name} changed after it was read; it is taken anew")
+        for beside in (candidate.marker, candidate.checksum.name if candidate.checksum else None):
+            if beside is not None:
+                await self.remote.move_to_processed(beside, str(row.seq))
         await self.remote.move_to_processed(candidate.file.name, str(row.seq))
         await self._blocking(self._ledger.remote_done, row.seq)
 
@@ -391,7 +455,7 @@ class BankFiles:
                 tail = await self._blocking(self._tail_inside, spool)
             finally:
                 spool.discard()
-        except (RemoteUnavailableError, FileChangedError, FileRefusedError) as error:
+        except (RemoteUnavailableError, RequestFailedError, FileChangedError, FileRefusedError) as error:
             log.info("%s", error)
             return False
         return ends_whole(layout, tail)

@@ -16,6 +16,7 @@ import psycopg
 from psycopg.rows import class_row, dict_row
 
 from settlement.cutoffs import IN
+from sftp_bridge.checksums import Checked
 from sftp_bridge.database import Database
 from sftp_bridge.errors import BankBusyError, FileUnknownError
 from sftp_bridge.expectations import Expectation, Standing
@@ -75,6 +76,9 @@ class FileRow:
     debit_total: Decimal | None
     retracted_count: int | None
     note: str | None
+    checksum_algorithm: str | None
+    checksum_claimed: str | None
+    checksum_computed: str | None
     reason: str | None
     reason_line: int | None
     reason_column: str | None
@@ -89,6 +93,24 @@ class FileRow:
         """What it is about."""
         _, _, _, *part = self.file_id.split("|")
         return BusinessFile(self.bank, self.business_date, self.cutoff, None, int(part[0]) if part else None)
+
+    @property
+    def checked(self) -> Checked | None:
+        """The bank's word about the bytes, and theirs; None where the bank said nothing."""
+        if self.checksum_algorithm is None or self.checksum_claimed is None or self.checksum_computed is None:
+            return None
+        return Checked(self.checksum_algorithm, self.checksum_claimed, self.checksum_computed)
+
+    @property
+    def is_unvouched(self) -> bool:
+        """Was it refused because the bank's checksum is of other bytes?"""
+        return self.state == State.QUARANTINED and self.checked is not None and not self.checked.agrees
+
+    def computed(self, algorithm: str) -> str | None:
+        """What the bytes hash to, as far as it was ever computed."""
+        if algorithm == self.checksum_algorithm:
+            return self.checksum_computed
+        return self.sha256 if algorithm == "sha256" else None
 
 
 class Ledger(Database):
@@ -134,12 +156,19 @@ class Ledger(Database):
                 self.close()
 
     def register(
-        self, business: BusinessFile, file: Listed, sha256: str, size: int, raw_key: str
+        self,
+        business: BusinessFile,
+        file: Listed,
+        sha256: str,
+        size: int,
+        raw_key: str,
+        checked: Checked | None = None,
     ) -> tuple[FileRow, bool]:
         """The row of these bytes from this arrival, and whether it is new.
 
         The same arrival again (same name, size and time, same bytes) is the row that is there: the way of
-        the file goes on where it stopped.
+        the file goes on where it stopped. So it does where the bytes were refused for a wrong checksum alone
+        and come again beside the right one.
         """
         with self.transaction() as connection, connection.cursor(row_factory=class_row(FileRow)) as cursor:
             again = cursor.execute(
@@ -147,14 +176,23 @@ class Ledger(Database):
                 " AND remote_mtime = %s AND remote_done_at IS NULL ORDER BY seq DESC LIMIT 1",
                 (business.bank, sha256, file.name, file.mtime),
             ).fetchone()
+            if again is None and checked is not None and checked.agrees:
+                again = cursor.execute(
+                    "UPDATE bank_files SET remote_name = %s, remote_mtime = %s, remote_done_at = NULL"
+                    " WHERE file_id = %s AND sha256 = %s AND state = 'QUARANTINED'"
+                    " AND checksum_claimed <> checksum_computed RETURNING *",
+                    (file.name, file.mtime, business.file_id, sha256),
+                ).fetchone()
             if again is not None:
-                return again, False
+                vouched = _vouch(cursor, again, checked) if checked is not None else None
+                return vouched or again, False
             known = self._known(connection, business, sha256)
             verdict = judge(business.file_id, business.named_revision, *known)
             row = cursor.execute(
                 "INSERT INTO bank_files (bank, file_id, business_date, cutoff, revision, state, remote_name,"
-                " remote_mtime, size_bytes, sha256, raw_key, supersedes, duplicate_of, word_due, finished_at)"
-                " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,"
+                " remote_mtime, size_bytes, sha256, raw_key, supersedes, duplicate_of, word_due,"
+                " checksum_algorithm, checksum_claimed, checksum_computed, finished_at)"
+                " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,"
                 " CASE WHEN %s THEN now() END) RETURNING *",
                 (
                     business.bank,
@@ -171,11 +209,26 @@ class Ledger(Database):
                     verdict.supersedes,
                     verdict.duplicate_of,
                     verdict.state is State.DUPLICATE,
+                    checked.algorithm if checked else None,
+                    checked.claimed if checked else None,
+                    checked.computed if checked else None,
                     verdict.state is not State.RECEIVED,
                 ),
             ).fetchone()
             assert row is not None  # noqa: S101 - an INSERT … RETURNING gives its row
             return row, True
+
+    def latest(self, bank: str, remote_name: str) -> FileRow | None:
+        """The last arrival under that name."""
+        rows = self._rows(
+            "WHERE bank = %s AND remote_name = %s ORDER BY seq DESC LIMIT 1", (bank, remote_name)
+        )
+        return rows[0] if rows else None
+
+    def vouched(self, row: FileRow, checked: Checked) -> FileRow:
+        """The bank's word about bytes in the archive; where it alone was missing, they go on their way."""
+        with self.transaction() as connection, connection.cursor(row_factory=class_row(FileRow)) as cursor:
+            return _vouch(cursor, row, checked) or row
 
     def announce(self, seq: int, lines_key: str) -> None:
         """Before the first record is sent: where its movements will be kept."""
@@ -411,6 +464,24 @@ class Ledger(Database):
 
 def _expectation(row: Mapping[str, Any]) -> Expectation:
     return Expectation(**{name: row[name] for name in _EXPECTATION})
+
+
+def _vouch(cursor: psycopg.Cursor[FileRow], row: FileRow, checked: Checked) -> FileRow | None:
+    """The latest word about a row's bytes; one that agrees at last sends it on its way again."""
+    return cursor.execute(
+        "UPDATE bank_files SET checksum_algorithm = %(algorithm)s, checksum_claimed = %(claimed)s,"
+        " checksum_computed = %(computed)s,"
+        " state = CASE WHEN %(mends)s THEN 'RECEIVED' ELSE state END,"
+        " finished_at = CASE WHEN %(mends)s THEN NULL ELSE finished_at END"
+        " WHERE seq = %(seq)s RETURNING *",
+        {
+            "seq": row.seq,
+            "algorithm": checked.algorithm,
+            "claimed": checked.claimed,
+            "computed": checked.computed,
+            "mends": checked.agrees and row.is_unvouched,
+        },
+    ).fetchone()
 
 
 def _put_expectation(connection: psycopg.Connection[Any], one: Expectation) -> None:

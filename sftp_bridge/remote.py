@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, cast
 import asyncssh
 
 from sftp_bridge import crash_points
+from sftp_bridge.counts import Transfer
 from sftp_bridge.errors import (
     AccessRefusedError,
     FileChangedError,
     HostKeyError,
     RemoteUnavailableError,
+    RequestFailedError,
 )
 
 if TYPE_CHECKING:
@@ -40,6 +42,10 @@ LOGIN_SECONDS = 20
 ANSWER_SECONDS = 120
 # Seconds between keep-alives; three unanswered ones end the connection.
 KEEPALIVE_SECONDS = 15
+# The name of no file anywhere; asked about, never made.
+_NOBODYS = ".settle-banks-check"
+# Permission to write for owner, group or others.
+_WRITABLE = 0o222
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +77,23 @@ class Remote:
     async def list_outbox(self) -> list[Listed]:
         """The plain files in the bank's outbox; links and folders are none of our business."""
         async with self._sftp("listing the outbox") as sftp:
-            entries = await sftp.readdir(self._bank.folders.outbox)
+            outbox = self._bank.folders.outbox
+            try:
+                # By bytes: one name in another encoding must not hide all the others.
+                entries = await sftp.readdir(outbox.encode())
+            except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath, asyncssh.SFTPNotADirectory) as error:
+                raise self._no_folder("outbox", outbox) from error
         return sorted(_plain_files(entries), key=lambda one: one.name)
 
-    async def read(self, file: Listed, spool: Spool) -> None:
+    async def read(self, file: Listed, spool: Spool, transfer: Transfer | None = None) -> None:
         """What the spool does not have yet; raises when the file is not the listed one at the end."""
         path = f"{self._bank.folders.outbox}/{file.name}"
         # No limit for the whole: a large file takes its time, chunk by chunk.
         reading = self._sftp(f"reading {file.name}", seconds=None)
         async with reading as sftp, sftp.open(path, "rb") as opened:
             again = await asyncio.to_thread(spool.resume)
+            transfer = transfer or Transfer(file.name, file.size)
+            transfer.goes_on(spool.size)
             # What came last is hashed and written while the next is on its way, and other banks' tasks run.
             writing: asyncio.Future[None] = asyncio.ensure_future(asyncio.sleep(0))
             try:
@@ -90,12 +103,14 @@ class Remote:
                     if again and not chunk.startswith(again):
                         log.warning("%s is not what began to come; from its first byte again", file.name)
                         spool.restart()
+                        transfer.goes_on(0)
                         at, again = 0, b""
                         continue
                     if again:
                         log.info("%s goes on at %d of %d bytes", file.name, at + len(again), file.size)
                         again = b""
                     at += len(chunk)
+                    transfer.took(len(chunk))
                     crash_points.reached("transfer")
                     writing = asyncio.ensure_future(asyncio.to_thread(spool.take, chunk))
             finally:
@@ -130,7 +145,12 @@ class Remote:
             target = f"{self._bank.folders.processed}/{name}"
             if await sftp.exists(target):
                 target = f"{self._bank.folders.processed}/{unique}.{name}"
-            await sftp.rename(source, target)
+            try:
+                await sftp.rename(source, target)
+            except asyncssh.SFTPNoSuchFile as error:
+                if await sftp.isdir(self._bank.folders.processed):
+                    raise
+                raise self._no_folder("processed", self._bank.folders.processed) from error
 
     async def check_folders(self) -> dict[str, str]:
         """What is wrong with the two folders, by folder; empty when nothing is."""
@@ -144,12 +164,37 @@ class Remote:
                     wrong[folder] = error.reason
         return wrong
 
+    async def move_refused(self) -> str | None:
+        """Why nothing may be moved to the processed folder, as far as asking tells.
+
+        Moves a file that is not there: a server that checks our rights first says no to them, the others say
+        that there is no such file, and nothing has changed either way.
+        """
+        outbox, processed = self._bank.folders.outbox, self._bank.folders.processed
+        async with self._sftp("asking whether files may be moved") as sftp:
+            mode = (await sftp.stat(processed)).permissions
+            if mode is not None and not mode & _WRITABLE:
+                return "is closed to everybody's writing"
+            try:
+                await sftp.rename(f"{outbox}/{_NOBODYS}", f"{processed}/{_NOBODYS}")
+            except asyncssh.SFTPPermissionDenied as error:
+                return f"is closed to us: {error.reason}"
+            except asyncssh.SFTPError:
+                return None
+        return None
+
     async def close(self) -> None:
         """Let go of the connection."""
         connection, self._connection, self._client = self._connection, None, None
         if connection is not None:
             connection.close()
             await connection.wait_closed()
+
+    def _no_folder(self, which: str, path: str) -> AccessRefusedError:
+        return AccessRefusedError(
+            f"{self._bank.bank} {self.address}: there is no folder {path}; ask the bank, or mend"
+            f" folders.{which} in its description"
+        )
 
     @asynccontextmanager
     async def _sftp(
@@ -171,10 +216,19 @@ class Remote:
                 "Ask the bank by another way before pinning a new key"
             ) from error
         except asyncssh.SFTPNoSuchFile as error:
-            raise RemoteUnavailableError(f"{where}: not there any more") from error
+            raise RequestFailedError(f"{where}: not there any more") from error
+        except (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection) as error:
+            await self.close()
+            raise RemoteUnavailableError(f"{where}: {error.reason or 'the line broke'}") from error
+        except asyncssh.SFTPError as error:
+            # The line is well, so one file that cannot be moved holds up no other.
+            raise RequestFailedError(f"{where}: {type(error).__name__} {error.reason}".rstrip()) from error
         except (asyncssh.Error, OSError, TimeoutError) as error:
             await self.close()
-            raise RemoteUnavailableError(f"{where}: {type(error).__name__} {error}".rstrip()) from error
+            said = f"{type(error).__name__} {error}".rstrip()
+            if isinstance(error, TimeoutError) and not error.args:
+                said = "no answer in time"
+            raise RemoteUnavailableError(f"{where}: {said}") from error
 
     async def _connect(self) -> None:
         try:
@@ -211,9 +265,9 @@ def pinned_fingerprint(path: Path) -> str:
 def _plain_files(entries: object) -> Iterator[Listed]:
     assert isinstance(entries, list | tuple)  # noqa: S101 - for the type checker
     for entry in entries:
-        name, attributes = entry.filename, entry.attrs
+        attributes = entry.attrs
         mode = attributes.permissions
         if mode is not None and not stat.S_ISREG(mode):
             continue
-        if isinstance(name, str):
-            yield Listed(name, attributes.size or 0, int(attributes.mtime or 0))
+        name = entry.filename.decode("utf-8", "backslashreplace")
+        yield Listed(name, attributes.size or 0, int(attributes.mtime or 0))

@@ -51,6 +51,10 @@ ALTER TABLE bank_files ADD COLUMN IF NOT EXISTS note text;
 ALTER TABLE bank_files ADD COLUMN IF NOT EXISTS parsed_count integer;
 ALTER TABLE bank_files ADD COLUMN IF NOT EXISTS parsed_credit numeric(18, 2);
 ALTER TABLE bank_files ADD COLUMN IF NOT EXISTS parsed_debit numeric(18, 2);
+-- What the bank's checksum file says, and what the bytes hash to; null where none was agreed.
+ALTER TABLE bank_files ADD COLUMN IF NOT EXISTS checksum_algorithm text;
+ALTER TABLE bank_files ADD COLUMN IF NOT EXISTS checksum_claimed text;
+ALTER TABLE bank_files ADD COLUMN IF NOT EXISTS checksum_computed text;
 
 -- Bytes that came again, and their cutoff has not been told of it yet.
 ALTER TABLE bank_files ADD COLUMN IF NOT EXISTS word_due boolean NOT NULL DEFAULT false;
@@ -173,6 +177,8 @@ DO $$ BEGIN
             ADD COLUMN calendar jsonb NOT NULL DEFAULT '{}'; -- {name, holidays, working_days}
     END IF;
 END $$;
+
+ALTER TABLE sp_v2_bank_configs ADD COLUMN IF NOT EXISTS checksum text; -- algorithm of the file beside each file
 
 -- Grain: one bank. How its last poll went, by the bridge that holds its files; old when updated_at is old.
 CREATE TABLE IF NOT EXISTS sp_v2_sftp_connector_health (

@@ -56,6 +56,11 @@ class BridgeSettings(BaseSettings):
         default=None, validation_alias=_shared("S3_SECRET_KEY", "SETTLE_S3_SECRET_KEY")
     )
     s3_bucket: str = "settle-raw"
+    # How the store is told to encrypt what the archive keeps: the raw files have card numbers in them. Unset,
+    # the bucket's own default counts.
+    s3_sse: Literal["AES256", "aws:kms", "aws:kms:dsse"] | None = None
+    # The KMS key's ARN or id; unset, the account's own key for S3.
+    s3_kms_key: str | None = None
 
     banks_dir: Path = BANKS_DIR
     keys_dir: Path = Field(default_factory=_local_keys)
@@ -83,7 +88,24 @@ class BridgeSettings(BaseSettings):
             raise ValueError("SETTLE_BRIDGE_SFTP_HOST and SETTLE_BRIDGE_SFTP_PORT belong together")
         if (self.s3_access_key is None) != (self.s3_secret_key is None):
             raise ValueError("the S3 access key and secret key belong together")
+        if self.s3_kms_key is not None and self.s3_sse in (None, "AES256"):
+            raise ValueError(
+                "SETTLE_BRIDGE_S3_KMS_KEY needs SETTLE_BRIDGE_S3_SSE to be aws:kms or aws:kms:dsse"
+            )
         return self
+
+    @property
+    def stored_with(self) -> dict[str, str]:
+        """What every upload asks the store for."""
+        asked = {"ServerSideEncryption": self.s3_sse, "SSEKMSKeyId": self.s3_kms_key}
+        return {name: value for name, value in asked.items() if value is not None}
+
+    @property
+    def encryption(self) -> str:
+        """How the archive is encrypted, for people."""
+        if self.s3_sse is None:
+            return "encrypted as the bucket's own default says"
+        return f"encrypted with {self.s3_sse}" + (f" by {self.s3_kms_key}" if self.s3_kms_key else "")
 
     def topic(self, name: str) -> str:
         """The topic's full name."""

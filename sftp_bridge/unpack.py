@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 from sftp_bridge import decrypt
 from sftp_bridge.banks import Gzip, Pgp, Zip
-from sftp_bridge.errors import AccessRefusedError, FileRefusedError
+from sftp_bridge.errors import FileRefusedError, KeyUnusableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,18 +51,19 @@ def unpacked(raw: BinaryIO, files: Files, keys_dir: Path) -> Iterator[BinaryIO]:
             elif isinstance(step, Zip):
                 inner = _member(opened, _seekable(opened, stream), step, limit)
             else:
-                keys = [_key(keys_dir, name) for name in (step.key, step.passphrase) if name]
-                child = opened.enter_context(_Decrypted(_on_disk(opened, stream), keys))
+                child = opened.enter_context(_Decrypted(_on_disk(opened, stream), step, keys_dir))
                 inner = cast("IO[bytes]", child)
             bounded = opened.enter_context(_Bounded(inner, step.how, limit))
             stream = cast("BinaryIO", opened.enter_context(io.BufferedReader(bounded)))
+            if isinstance(step, Pgp) and step.signed_by:
+                # Who signed is known at the end only, and nothing looks inside before that.
+                stream = opened.enter_context(spooled(stream))
         yield stream
 
 
 def keys_wanted(files: Files) -> list[str]:
     """The files in the keys' folder without which nothing can be opened."""
-    steps = [step for step in files.unpack if isinstance(step, Pgp)]
-    return [name for step in steps for name in (step.key, step.passphrase) if name]
+    return [name for step in files.unpack if isinstance(step, Pgp) for name in step.key_files]
 
 
 def tail_of(stream: BinaryIO, length: int) -> bytes:
@@ -148,11 +149,13 @@ class _Bounded(io.RawIOBase):
 class _Decrypted(io.RawIOBase):
     """What a decrypting child gives; its last word is asked for when it has given everything."""
 
-    def __init__(self, encrypted: BinaryIO, keys: list[Path]) -> None:
-        self._key = keys[0].name
+    def __init__(self, encrypted: BinaryIO, step: Pgp, keys_dir: Path) -> None:
+        self._step = step
+        names = (step.key, step.passphrase, step.signed_by)
+        keys = [str(_key(keys_dir, name)) if name else "" for name in names]
         # An environment of its own: what this process knows is not the child's business.
         self._child = subprocess.Popen(
-            [sys.executable, "-I", decrypt.__file__, *map(str, keys)],
+            [sys.executable, "-I", decrypt.__file__, *keys],
             stdin=encrypted,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -190,15 +193,21 @@ class _Decrypted(io.RawIOBase):
             return
         lines = said.decode(errors="replace").strip().splitlines()
         last = lines[-1] if lines else f"the decrypting process ended with {code}"
-        key = self._key
-        if code == decrypt.BAD_KEY:
-            raise AccessRefusedError(f"the OpenPGP key {key} cannot be used: {last}")
+        key, signer = self._step.key, self._step.signed_by
+        if code in (decrypt.BAD_KEY, decrypt.BAD_SIGNER):
+            name = key if code == decrypt.BAD_KEY else signer
+            raise KeyUnusableError(f"the OpenPGP key {name} cannot be used: {last}")
         raise FileRefusedError(
             {
                 decrypt.WRONG_KEY: f"pgp: encrypted to another key than {key}; "
                 "send the bank its public half, or name the right key in the bank's description",
                 decrypt.NOT_ENCRYPTED: "pgp: the file is not encrypted though encryption was agreed; "
                 "ask the bank, or take pgp out of the bank's description",
+                decrypt.UNSIGNED: f"pgp: not signed though a signature by {signer} was agreed; ask the bank",
+                decrypt.OTHER_SIGNER: f"pgp: signed by {last}, which is no key of {signer}; "
+                "ask the bank by another way before trusting a new key",
+                decrypt.SIGNATURE_BROKEN: f"pgp: the signature by {last} does not hold: the content was "
+                f"changed after it was signed, or that key of {signer} was not valid then",
             }.get(code, f"pgp: damaged or cut short ({last}); ask the bank to send it again")
         )
 
@@ -206,7 +215,7 @@ class _Decrypted(io.RawIOBase):
 def _key(keys_dir: Path, name: str) -> Path:
     path = keys_dir / name
     if not path.is_file():
-        raise AccessRefusedError(f"{path} is missing; it belongs in SETTLE_BRIDGE_KEYS_DIR")
+        raise KeyUnusableError(f"{path} is missing; it belongs in SETTLE_BRIDGE_KEYS_DIR")
     return path
 
 

@@ -85,12 +85,14 @@ class Camt053Reader(Reader):
         except DefusedXmlException as error:
             raise FileRefusedError(
                 "the file declares a document type or entities; a bank statement has no use for either",
-                line=self.line,
+                line=self.line or None,
             ) from error
         except ParseError as error:
-            raise FileRefusedError(f"not well-formed, or cut short: {error}", line=self.line) from error
+            raise FileRefusedError(
+                f"not well-formed, or cut short: {error}", line=self.line or None
+            ) from error
         except (LookupError, ValueError) as error:
-            raise FileRefusedError(f"not readable as XML: {error}", line=self.line) from error
+            raise FileRefusedError(f"not readable as XML: {error}", line=self.line or None) from error
 
     def _document(self) -> Iterator[Movement]:
         above: list[Element] = []

@@ -54,7 +54,7 @@ class FixedWidthReader(Reader):
         if layout.trailer is not None and self.claim is None:
             raise FileRefusedError("the trailer is missing; the file was cut short", line=self.line)
         if not self.line:
-            raise FileRefusedError("the file is empty", line=self.line)
+            raise FileRefusedError("the file is empty")
 
     def _is_movement(self, record: bytes) -> bool:
         types = self._layout.record_type

@@ -87,7 +87,7 @@ class HeaderTableReader(Reader):
             if self.line >= self._table.header_within_lines:
                 break
         if not found:
-            raise FileRefusedError("the file is empty", line=self.line)
+            raise FileRefusedError("the file is empty")
         missing = [name for name in expected if name not in found]
         unknown = [name for name in found if name and name not in expected]
         raise FileRefusedError(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import re
 from abc import ABC, abstractmethod
+from datetime import date
 from typing import TYPE_CHECKING
 
 from settlement.errors import MoneyError, ReferenceDamagedError
-from settlement.masking import has_card_number, mask_text
+from settlement.masking import has_card_number, is_card_number, mask_text
 from settlement.money import parse_amount
 from settlement.references import normalise_utr
 from sftp_bridge.errors import FileRefusedError
@@ -16,18 +17,18 @@ from sftp_bridge.movements import Claim, Movement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from datetime import date
     from decimal import Decimal
 
     from sftp_bridge.formats import Extract, Format
     from sftp_bridge.movement_columns import MovementColumns
     from sftp_bridge.movements import Totals
 
-# Where a reference should stand some banks write the card of a purchase: digits alone, as many as cards have,
+# Where a reference should stand some banks write the card of a purchase: digits, as many as cards have,
 # beginning as cards do. References of that form are not known; it goes no further than the raw archive.
-_CARD = re.compile(r"[2-6]\d{12,18}", re.ASCII)
+_CARD = re.compile(r"[2-6](?:[ -]?\d){12,18}", re.ASCII)
 # Bytes of a line's identity: enough that two of a billion lines are not taken for one.
 DIGEST = 16
+_MONTHS = 12
 
 
 class Reader(ABC):
@@ -87,6 +88,8 @@ class Words:
             settlement_ref = found or settlement_ref
         if utr_raw and _CARD.fullmatch(utr_raw.strip()) and has_card_number(utr_raw):
             utr_raw = None
+        if settlement_ref and is_card_number(settlement_ref):
+            settlement_ref = None
         try:
             utr = normalise_utr(utr_raw)
         except ReferenceDamagedError as error:
@@ -112,6 +115,13 @@ class Words:
             raise FileRefusedError(
                 f"{day} is not near the business date {self._business_date}; "
                 "day and month may be swapped, or the file is another day's",
+                line=line,
+                column=column,
+            )
+        swapped = date(day.year, day.day, day.month) if day.day <= _MONTHS else day
+        if swapped == self._business_date != day:
+            raise FileRefusedError(
+                f"{day} is the business date {swapped} with day and month swapped",
                 line=line,
                 column=column,
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import re
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from sftp_bridge.errors import FileRefusedError
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 LINE_LIMIT = 64 * 1024
 # Characters of a refused line that go on to the dead letter.
 _EXCERPT = 500
+_LINE_END = re.compile(rb"\r\n|\r|\n")
 # Bytes that are looked at before the first line is read, and from what does not decode on.
 _SAMPLE = 4096
 _MARKS = (
@@ -73,11 +75,10 @@ class Lines:
             line = text.readline(LINE_LIMIT)
         except UnicodeDecodeError as error:
             looks = looks_like(error.object[error.start :][:_SAMPLE])
-            # Text is decoded some lines ahead of the one that is read.
-            ahead = error.object[: error.start].decode(self._encoding, "ignore").replace("\r\n", "\n")
+            # What is decoded at once has many lines; none of those before it was given yet.
+            number = self.number + 1 + len(_LINE_END.findall(error.object[: error.start]))
             raise FileRefusedError(
-                f"not {self._encoding}: {error.reason}; it looks like {looks}",
-                line=self.number + 1 + ahead.count("\n") + ahead.count("\r"),
+                f"not {self._encoding}: {error.reason}; it looks like {looks}", line=number
             ) from error
         except UnicodeError as error:
             raise FileRefusedError(f"not {self._encoding}: {error}", line=self.number + 1) from error

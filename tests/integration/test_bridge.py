@@ -4,51 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
 import signal
 import socket
-import subprocess
-import sys
-import time
 import urllib.request
-import uuid
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import asyncssh
-import boto3
 import pytest
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
 
-from bus.consumer import read_topic
 from settlement.calendar import IST
 from sftp_bridge import calendar_ticks
 from sftp_bridge.crash_points import STEPS
-from sftp_bridge.ledger import FileRow, Ledger
 from sftp_bridge.revisions import State
-from stack.home import Home
-from stack.sftp import keys_dir, upload_target
+from stack.sftp import keys_dir
+from tests.integration.bridge_world import CHECKOUT, DAY, PATIENCE, World, archived, axis, wait_for, world_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import Iterator
 
 pytestmark = pytest.mark.stack
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-DAY = date(2026, 1, 6)
-TOPICS = ("bank.records", "bank.files.received", "bank.cutoffs", "bank.dead", "calendar.ticks")
-PATIENCE = 180.0  # seconds; a guard against hanging, not a claim about speed
-
-AXIS = (
-    "S.No,Transaction Date,Value Date,Particulars,Amount(INR),Debit/Credit,Balance(INR),"
-    "Cheque Number,Branch Name(SOL)\n"
-)
 HDFC = "Date,Narration,Chq./Ref.No.,Value Dt,Withdrawal Amt.,Deposit Amt.,Closing Balance\n"
 ICICI = (
     "S No.,Value Date,Transaction Date,Cheque Number,Transaction Remarks,"
@@ -56,182 +35,23 @@ ICICI = (
 )
 
 
-def axis(*lines: tuple[str, str], day: str = "06/01/2026") -> bytes:
-    """A statement of these credits: (UTR, amount)."""
-    rows = "".join(
-        f'{at},{day},{day},NEFT/{utr}/PAYU PAYMENTS/{at},"{amount}",CR,1.00,,X\n'
-        for at, (utr, amount) in enumerate(lines, 1)
-    )
-    total = sum((Decimal(amount) for _, amount in lines), Decimal("0.00"))
-    return f"{AXIS}{rows}TRAILER,{len(lines)},{total},0.00\n".encode()
-
-
 def many(count: int, day: str) -> bytes:
     return axis(*((f"AXISCN{at:010d}", f"{at}.25") for at in range(1, count + 1)), day=day)
 
 
-def wait_for(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        if time.monotonic() > deadline:
-            pytest.fail(f"waited {PATIENCE:.0f} s for {what}")
-        time.sleep(0.05)
+def drop(world: World, bank: str, name: str, content: bytes) -> None:
+    """With HDFC's marker behind it."""
+    world.drop(bank, {name: content} | ({f"{name}.done": b""} if bank == "hdfc" else {}))
 
 
-@dataclass
-class World:
-    """Three banks of the test's own, their servers, and a bridge that can be started and killed."""
-
-    folder: Path
-    tag: str
-    port: int
-    health_port: int
-    ledger: Ledger
-    environment: dict[str, str] = field(default_factory=dict)
-    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
-
-    @property
-    def home(self) -> Home:
-        return Home(self.folder)
-
-    def bank(self, name: str) -> str:
-        return f"{name}{self.tag}".upper()
-
-    def file_id(self, name: str, cutoff: str) -> str:
-        return f"{self.bank(name)}|{DAY.isoformat()}|{cutoff}"
-
-    def name(self, bank: str, cutoff: str, tail: str = ".csv") -> str:
-        stem = "AXIS_STMT" if bank == "axis" else bank.upper()
-        return f"{stem}_20260106_{cutoff.replace(':', '')}{tail}"
-
-    def remote(self, bank: str, folder: str = "outbox") -> set[str]:
-        return {one.name for one in (self.home.data / "sftp" / self.bank(bank).lower() / folder).iterdir()}
-
-    def start(self, module: str, **extra: str) -> subprocess.Popen[bytes]:
-        log = (self.folder / f"{module}.log").open("ab")
-        process = subprocess.Popen(
-            [sys.executable, "-m", module],
-            env={**os.environ, **self.environment, **extra, "PYTHONPATH": str(CHECKOUT)},
-            cwd="/",
-            stdout=log,
-            stderr=log,
-        )
-        self.processes.append(process)
-        return process
-
-    @contextmanager
-    def bridge(self, **extra: str) -> Iterator[subprocess.Popen[bytes]]:
-        process = self.start("sftp_bridge", **extra)
-        try:
-            yield process
-        finally:
-            process.terminate()
-            process.wait(PATIENCE)
-
-    @asynccontextmanager
-    async def upload(self, bank: str) -> AsyncIterator[asyncssh.SFTPClient]:
-        target = upload_target(self.bank(bank), self.home)
-        async with (
-            asyncssh.connect(
-                "127.0.0.1",
-                target.port,
-                username=target.username,
-                client_keys=[str(target.client_key)],
-                known_hosts=([asyncssh.read_public_key(target.host_key)], [], []),
-                config=None,
-            ) as connection,
-            connection.start_sftp_client() as sftp,
-        ):
-            yield sftp
-
-    def drop(self, bank: str, name: str, content: bytes) -> None:
-        """As the bank does it: part and rename, or a marker behind, or simply so."""
-
-        async def go() -> None:
-            async with self.upload(bank) as sftp:
-                async with sftp.open(f"/outbox/{name}.part", "wb") as file:
-                    await file.write(content)
-                await sftp.rename(f"/outbox/{name}.part", f"/outbox/{name}")
-                if bank == "hdfc":
-                    async with sftp.open(f"/outbox/{name}.done", "wb"):
-                        pass
-
-        asyncio.run(go())
-
-    def files(self, bank: str, cutoff: str | None = None) -> list[FileRow]:
-        rows = [row for row in reversed(self.ledger.files(self.bank(bank))) if cutoff in (None, row.cutoff)]
-        return sorted(rows, key=lambda row: row.seq)
-
-    def states(self, file_id: str) -> list[str]:
-        rows = self.ledger.files(file_id.split("|")[0])
-        return [row.state for row in rows if row.file_id == file_id and row.remote_done_at]
-
-    def settled(self, bank: str, cutoff: str, *states: State) -> list[FileRow]:
-        """Wait until the business file's arrivals have exactly these states and are out of the outbox."""
-        wanted = [str(state) for state in states]
-
-        def done() -> bool:
-            rows = self.files(bank, cutoff)
-            return [row.state for row in rows] == wanted and all(row.remote_done_at for row in rows)
-
-        wait_for(done, f"{bank} {cutoff} to be {wanted}, it is {[r.state for r in self.files(bank, cutoff)]}")
-        return self.files(bank, cutoff)
-
-    def records(self, topic: str, file_id: str | None = None) -> list[dict[str, Any]]:
-        """What a read_committed reader sees, of one business file."""
-        values = [one.value for one in read_topic(f"{self.tag}.{topic}")]
-        key = "cutoff_id" if topic == "bank.cutoffs" else "file_id"
-        return [value for value in values if file_id is None or value[key] == file_id]
-
-    def health(self) -> dict[str, Any]:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.health_port}/health", timeout=5) as answer:
-            state: dict[str, Any] = json.load(answer)
-            return state
-
-    def state_of(self, bank: str) -> str:
-        return str(self.health()["banks"][self.bank(bank)]["state"])
-
-    def settle(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "settle", *words],
-            env={**os.environ, **self.environment, "PYTHONPATH": str(CHECKOUT)},
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
+def name_of(bank: str, cutoff: str, tail: str = ".csv") -> str:
+    stem = "AXIS_STMT" if bank == "axis" else bank.upper()
+    return f"{stem}_20260106_{cutoff.replace(':', '')}{tail}"
 
 
-def free_ports(count: int) -> int:
-    """The first of so many free neighbours."""
-    for base in range(21000, 29000, 11):
-        with contextmanager(_all_bound)(range(base, base + count)) as free:
-            if free:
-                return base
-    raise AssertionError("no free ports")
-
-
-def _all_bound(ports: range) -> Iterator[bool]:
-    taken = []
-    try:
-        for port in ports:
-            one = socket.socket()
-            taken.append(one)
-            one.bind(("127.0.0.1", port))
-        yield True
-    except OSError:
-        yield False
-    finally:
-        for one in taken:
-            one.close()
-
-
-@pytest.fixture(scope="module")
-def world(stack: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    tag = f"t{uuid.uuid4().hex[:8]}"
-    folder = tmp_path_factory.mktemp("bridge")
-    banks = folder / "banks"
-    banks.mkdir()
+def described(tag: str) -> dict[str, str]:
+    """The shipped descriptions, under names of the test's own."""
+    texts = {}
     for source in (CHECKOUT / "sftp_bridge" / "banks").glob("*.yaml"):
         slug = source.stem
         text = source.read_text()
@@ -243,62 +63,26 @@ def world(stack: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worl
         ):
             assert old in text
             text = text.replace(old, new)
-        (banks / source.name).write_text(text)
-    port = free_ports(5)
-    ledger = Ledger(os.environ["SETTLE_BRIDGE_DSN"])
-    ledger.apply_schema()
-    world = World(folder, tag, port, port + 3, ledger)
-    world.environment = {
-        "SETTLE_HOME": str(folder),
-        "SETTLE_BRIDGE_BANKS_DIR": str(banks),
-        "SETTLE_BRIDGE_KEYS_DIR": str(keys_dir(world.home)),
-        "SETTLE_BRIDGE_SFTP_HOST": "127.0.0.1",
-        "SETTLE_BRIDGE_SFTP_PORT": str(port),
-        "SETTLE_BRIDGE_HEALTH_PORT": str(world.health_port),
-        "SETTLE_BRIDGE_TOPIC_PREFIX": f"{tag}.",
-        "SETTLE_BRIDGE_CLOCK": "ticks",
-        "SETTLE_BRIDGE_POLL_SECONDS": "0.2",
-    }
-    admin = AdminClient({"bootstrap.servers": os.environ["SETTLE_BUS_BOOTSTRAP_SERVERS"]})
-    names = [f"{tag}.{topic}" for topic in TOPICS]
-    for future in admin.create_topics([NewTopic(name, 1, 1) for name in names]).values():
-        future.result(30)
-    here = {name: os.environ.get(name) for name in ("SETTLE_BRIDGE_BANKS_DIR", "SETTLE_BRIDGE_SFTP_PORT")}
-    os.environ.update({name: world.environment[name] for name in here})
-    try:
-        world.start("stack.sftp")
-        wait_for(lambda: (keys_dir(world.home) / f"icici{tag}-upload_ed25519").exists(), "the banks' keys")
-        wait_for(lambda: _answers(port + 2), "the banks' servers")
+        texts[slug] = text
+    return texts
+
+
+@pytest.fixture(scope="module")
+def world(stack: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with world_of(tmp_path_factory.mktemp("bridge"), described) as world:
         yield world
-    finally:
-        for name, value in here.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-        for process in world.processes:
-            process.kill()
-            process.wait()
-        for topic in admin.delete_topics(names).values():
-            topic.result(30)
-        ledger.close()
-
-
-def _answers(port: int) -> bool:
-    with socket.socket() as line:
-        return line.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_three_banks_each_by_its_own_custom(world: World) -> None:
     with world.bridge():
-        world.drop("axis", world.name("axis", "11:30"), axis(("AXISCN1153863727", "100.50")))
+        drop(world, "axis", name_of("axis", "11:30"), axis(("AXISCN1153863727", "100.50")))
         hdfc = (
             HDFC + "06/01/26,NEFT CR-setl_9-RAZORPAY,HDFCN26010600001,06/01/26,,5.00,5.00\nTRAILER,1,5.00,0\n"
         )
-        world.drop("hdfc", world.name("hdfc", "10:00"), hdfc.encode())
+        drop(world, "hdfc", name_of("hdfc", "10:00"), hdfc.encode())
         remarks = "NEFT/ICICN26010600001/PAYTM PAYMENTS/P1"
         icici = ICICI + f"1,06/01/2026,06/01/2026,,{remarks},,7.25,7.25\nTRAILER,1,7.25,0.00\n"
-        world.drop("icici", world.name("icici", "09:30"), icici.encode())
+        drop(world, "icici", name_of("icici", "09:30"), icici.encode())
         (first,) = world.settled("axis", "11:30", State.LOADED)
         world.settled("hdfc", "10:00", State.LOADED)
         world.settled("icici", "09:30", State.LOADED)
@@ -335,24 +119,12 @@ def test_three_banks_each_by_its_own_custom(world: World) -> None:
         assert f'settle_bridge_files_total{{bank="{world.bank("axis")}",state="LOADED"}} 1' in metrics
 
 
-def archived(address: str) -> bytes:
-    bucket, _, key = address.removeprefix("s3://").partition("/")
-    client = boto3.client(
-        "s3",
-        endpoint_url=os.environ["SETTLE_BRIDGE_S3_ENDPOINT"],
-        aws_access_key_id=os.environ["SETTLE_BRIDGE_S3_ACCESS_KEY"],
-        aws_secret_access_key=os.environ["SETTLE_BRIDGE_S3_SECRET_KEY"],
-        region_name="us-east-1",
-    )
-    return client.get_object(Bucket=bucket, Key=key)["Body"].read()
-
-
 def test_the_same_bytes_again_are_a_recorded_no_op(world: World) -> None:
     content = axis(("AXISCN2000000001", "1.00"), ("AXISCN2000000002", "2.00"))
     with world.bridge():
-        world.drop("axis", world.name("axis", "15:30"), content)
+        drop(world, "axis", name_of("axis", "15:30"), content)
         world.settled("axis", "15:30", State.LOADED)
-        world.drop("axis", world.name("axis", "15:30", "_R2.csv"), content)
+        drop(world, "axis", name_of("axis", "15:30", "_R2.csv"), content)
         first, again = world.settled("axis", "15:30", State.LOADED, State.DUPLICATE)
     assert again.duplicate_of == first.seq
     assert len(world.records("bank.records", world.file_id("axis", "15:30"))) == 2
@@ -360,14 +132,14 @@ def test_the_same_bytes_again_are_a_recorded_no_op(world: World) -> None:
 
 
 def test_a_correction_takes_back_what_is_gone(world: World) -> None:
-    name, file_id = world.name("axis", "20:00"), world.file_id("axis", "20:00")
+    name, file_id = name_of("axis", "20:00"), world.file_id("axis", "20:00")
     with world.bridge():
-        world.drop("axis", name, axis(("AXISCN3000000001", "1.00"), ("AXISCN3000000002", "2.00")))
+        drop(world, "axis", name, axis(("AXISCN3000000001", "1.00"), ("AXISCN3000000002", "2.00")))
         world.settled("axis", "20:00", State.LOADED)
         # New bytes under the old name, then under a name with its revision.
-        world.drop("axis", name, axis(("AXISCN3000000001", "1.50"), ("AXISCN3000000003", "2.00")))
+        drop(world, "axis", name, axis(("AXISCN3000000001", "1.50"), ("AXISCN3000000003", "2.00")))
         world.settled("axis", "20:00", State.SUPERSEDED, State.LOADED)
-        world.drop("axis", world.name("axis", "20:00", "_R3.csv"), axis(("AXISCN3000000001", "1.50")))
+        drop(world, "axis", name_of("axis", "20:00", "_R3.csv"), axis(("AXISCN3000000001", "1.50")))
         rows = world.settled("axis", "20:00", State.SUPERSEDED, State.SUPERSEDED, State.LOADED)
     assert [(row.revision, row.record_count, row.retracted_count) for row in rows] == [
         (1, 2, 0),
@@ -396,8 +168,8 @@ def test_a_refused_file_is_quarantined_whole_and_can_be_replayed(world: World) -
     file_id = world.file_id("hdfc", "14:00")
     text = HDFC + "06/01/26,X,HDFCN26010600002,06-Jan-26,,5.00,5.00\nTRAILER,1,5.00,0.00\n"
     with world.bridge():
-        world.drop("hdfc", world.name("hdfc", "14:00"), text.encode())
-        world.drop("hdfc", world.name("hdfc", "18:00"), text.replace("06-Jan-26", "06/01/26").encode())
+        drop(world, "hdfc", name_of("hdfc", "14:00"), text.encode())
+        drop(world, "hdfc", name_of("hdfc", "18:00"), text.replace("06-Jan-26", "06/01/26").encode())
         (row,) = world.settled("hdfc", "14:00", State.QUARANTINED)
         world.settled("hdfc", "18:00", State.LOADED)
     assert (row.reason_line, row.reason_column) == (2, "Value Dt")
@@ -428,7 +200,7 @@ def test_a_refused_file_is_quarantined_whole_and_can_be_replayed(world: World) -
 def test_a_file_refused_on_its_last_line_publishes_nothing(world: World) -> None:
     content = many(300, "08/01/2026").replace(b"TRAILER,300", b"TRAILER,301")
     with world.bridge():
-        world.drop("axis", "AXIS_STMT_20260108_1130.csv", content)
+        drop(world, "axis", "AXIS_STMT_20260108_1130.csv", content)
         file_id = f"{world.bank('axis')}|2026-01-08|11:30"
         wait_for(lambda: world.states(file_id) == [State.QUARANTINED], "the file to be refused")
     assert world.records("bank.records", file_id) == []
@@ -446,8 +218,8 @@ def test_claimed_parsed_and_published_stand_side_by_side(world: World) -> None:
     whole = axis(("AXISCN6000000001", "1.00"), ("AXISCN6000000002", "2.00"), day="23/01/2026")
     one_short = whole.replace(b"TRAILER,2", b"TRAILER,3").replace(b"AXISCN600", b"AXISCN601")
     with world.bridge():
-        world.drop("axis", "AXIS_STMT_20260123_1130.csv", whole)
-        world.drop("axis", "AXIS_STMT_20260123_1530.csv", one_short)
+        drop(world, "axis", "AXIS_STMT_20260123_1130.csv", whole)
+        drop(world, "axis", "AXIS_STMT_20260123_1530.csv", one_short)
         wait_for(lambda: {one["state"] for one in told().values()} == {"LOADED", "QUARANTINED"}, "both files")
     loaded, refused = told()["11:30"], told()["15:30"]
     counts = ("claimed_count", "parsed_count", "published_count", "retracted_count")
@@ -463,7 +235,7 @@ def test_claimed_parsed_and_published_stand_side_by_side(world: World) -> None:
 
 
 def test_a_growing_file_is_not_taken_early(world: World) -> None:
-    name = world.name("icici", "21:30")
+    name = name_of("icici", "21:30")
     row = "{0},06/01/2026,06/01/2026,,NEFT/ICICN2601060{0:04d}/PAYTM PAYMENTS/P1,,1.00,1.00\n"
     parts = [ICICI, *(row.format(at) for at in (1, 2, 3)), "TRAILER,3,3.00,0.00\n"]
 
@@ -475,7 +247,7 @@ def test_a_growing_file_is_not_taken_early(world: World) -> None:
             await file.write(part.encode())
 
     with world.bridge():
-        wait_for(lambda: _polled(world), "the first poll")
+        wait_for(lambda: world.polled(), "the first poll")
         for part in parts:
             assert world.files("icici", "21:30") == []
             asyncio.run(append(part))
@@ -487,20 +259,13 @@ def test_a_growing_file_is_not_taken_early(world: World) -> None:
     assert (loaded.revision, loaded.record_count) == (1, 3)
 
 
-def _polled(world: World) -> bool:
-    try:
-        return bool(world.health()["status"] != "starting")
-    except OSError:
-        return False
-
-
 @pytest.mark.parametrize("step", STEPS)
 def test_a_bridge_killed_at_any_step_loses_nothing_and_doubles_nothing(world: World, step: str) -> None:
     count = 50 + STEPS.index(step)
     day = f"202601{10 + STEPS.index(step)}"
     name = f"AXIS_STMT_{day}_1130.csv"
     file_id = f"{world.bank('axis')}|{day[:4]}-{day[4:6]}-{day[6:]}|11:30"
-    world.drop("axis", name, many(count, f"{day[6:]}/01/2026"))
+    drop(world, "axis", name, many(count, f"{day[6:]}/01/2026"))
     dying = world.start("sftp_bridge", SETTLE_BRIDGE_CRASH_AT=step)
     assert dying.wait(PATIENCE) == -signal.SIGKILL
     with world.bridge():
@@ -526,7 +291,7 @@ def test_a_changed_host_key_is_not_told_anything(world: World) -> None:
     try:
         (world.home.data / "sftp" / slug / "outbox" / name).write_bytes(content)
         with world.bridge():
-            wait_for(lambda: _polled(world), "the first polls")
+            wait_for(lambda: world.polled(), "the first polls")
             wait_for(lambda: world.state_of("axis") == "degraded", "the bank to be in trouble")
             wait_for(lambda: world.state_of("hdfc") == "ok", "its neighbour to be well")
             problem = world.health()["banks"][world.bank("axis")]["problem"]
@@ -555,7 +320,7 @@ def test_a_server_that_hangs_holds_up_its_own_bank_only(world: World) -> None:
         silent.listen()
         with world.bridge(SETTLE_BRIDGE_BANKS_DIR=str(banks)):
             content = axis(("AXISCN5000000001", "1.00"), day="21/01/2026")
-            world.drop("axis", "AXIS_STMT_20260121_1130.csv", content)
+            drop(world, "axis", "AXIS_STMT_20260121_1130.csv", content)
             file_id = f"{world.bank('axis')}|2026-01-21|11:30"
             wait_for(lambda: world.states(file_id) == [State.LOADED], "the file of the bank that answers")
             assert world.state_of("hdfc") != "ok"
@@ -572,7 +337,7 @@ def test_consoles_see_the_descriptions_that_are_run(world: World) -> None:
 
     def run(folder: Path) -> dict[str, dict[str, Any]]:
         with world.bridge(SETTLE_BRIDGE_BANKS_DIR=str(folder)):
-            wait_for(lambda: _polled(world), "the first poll")
+            wait_for(lambda: world.polled(), "the first poll")
         return told()
 
     before = run(banks)
@@ -674,9 +439,9 @@ def test_business_time_comes_from_ticks_alone(world: World) -> None:
         tick("2026-02-03T10:01")
         wait_for(lambda: statuses() == {"09:30": "LATE", "21:30": "DUE"}, "the morning to be late")
         empty = (ICICI + "TRAILER,0,0.00,0.00\n").encode()
-        world.drop("icici", "ICICI_20260203_0930.csv", empty)
+        drop(world, "icici", "ICICI_20260203_0930.csv", empty)
         wait_for(lambda: statuses()["09:30"] == "RECEIVED", "the late file")
-        world.drop("icici", "ICICI_20260203_2130.csv", empty)
+        drop(world, "icici", "ICICI_20260203_2130.csv", empty)
         wait_for(lambda: statuses()["21:30"] == "RECEIVED", "the early file, empty as well")
         tick("2026-02-04T00:00", close_day=day)
     words = [
@@ -693,7 +458,7 @@ def test_business_time_comes_from_ticks_alone(world: World) -> None:
     ]
     # A bridge that starts again hears every tick again and says nothing new.
     with world.bridge():
-        wait_for(lambda: _polled(world) and world.health()["business_time"] is not None, "business time")
+        wait_for(lambda: world.polled() and world.health()["business_time"] is not None, "business time")
         wait_for(lambda: world.health()["business_time"].startswith("2026-02-03T18:30"), "the last tick")
     words_of_all = [
         (one["cutoff_id"], one["status"])

@@ -19,6 +19,7 @@ from sftp_bridge.errors import BankConfigError, FileRefusedError
 from sftp_bridge.readers import camt053, xlsx
 from sftp_bridge.readers.text import Lines
 from sftp_bridge.statements import Statement
+from sftp_bridge.unpack import keys_wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -281,6 +282,10 @@ def test_the_agreed_encoding_is_read(encoding: str, written: str) -> None:
 
 def test_a_wrong_letter_far_down_is_told_too() -> None:
     plain = b"plain\n" * 101_000
+    lines = Lines(io.BytesIO(plain + "Café\n".encode("cp1252") + plain), "utf-8")
+    with pytest.raises(FileRefusedError) as caught:
+        list(lines)
+    assert caught.value.line == 101_001
     assert "it looks like cp1252" in decoded("utf-8", plain + "Café\n".encode("cp1252"))
     assert "it looks like utf-8" in decoded("ascii", plain + "Café\n".encode())
 
@@ -340,6 +345,8 @@ def test_every_type_of_funds_is_stepped_over(funds: str) -> None:
 
 def test_the_descriptions_show_everything_that_can_be_declared() -> None:
     assert [step.how for step in BANKS["camt053"].files.unpack] == ["pgp", "zip"]
+    assert keys_wanted(BANKS["camt053"].files) == ["iso_pgp.asc", "iso_pgp.word", "iso_bank.asc"]
+    assert BANKS["fixed_width"].checksum is not None
     assert BANKS["fixed_width"].format_on(date(2024, 3, 31)) is None
     movements, _ = read("xlsx", GOLDEN["xlsx"])
     assert len({one.place for one in movements}) == 3

@@ -242,9 +242,14 @@ def test_card_numbers_do_not_leave_the_parser() -> None:
 
 
 def test_a_card_where_a_reference_should_be_is_none() -> None:
-    text = HDFC + "06/01/26,POS SHOP,4111111111111111,06/01/26,1.00,,1.00\nTRAILER,1,0.00,1.00\n"
-    ((charge,), _) = read("HDFC", text)
-    assert (charge.utr, charge.utr_raw) == (None, None)
+    for card in ("4111111111111111", "4111 1111 1111 1111", "4111-1111-1111-1111"):
+        text = HDFC + f"06/01/26,POS SHOP,{card},06/01/26,1.00,,1.00\nTRAILER,1,0.00,1.00\n"
+        ((charge,), _) = read("HDFC", text)
+        assert (charge.utr, charge.utr_raw) == (None, None)
+        line = axis("1.00", particulars=f"NEFT/AXISCN1153863727/PAYU PAYMENTS/{card}")
+        ((credit,), _) = read("AXIS", AXIS + line + "TRAILER,1,1.00,0.00\n")
+        assert (credit.utr, credit.settlement_ref) == ("AXISCN1153863727", None)
+        assert credit.narration == "NEFT/AXISCN1153863727/PAYU PAYMENTS/XXXXXXXXXXXX1111"
 
 
 def test_a_refusal_does_not_repeat_card_numbers() -> None:
@@ -410,3 +415,27 @@ def test_a_line_without_what_makes_it_one_refuses_the_file() -> None:
     text = icici(("1", UTR_A, "5.00"), trailer="1,5.00")
     error = refused(by_identity("Cheque Number"), text)
     assert (error.line, error.column) == (2, "Cheque Number")
+
+
+@pytest.mark.parametrize(
+    ("business_date", "day", "is_read"),
+    [
+        (date(2026, 2, 1), "02/01/2026", False),
+        (date(2026, 1, 2), "01/02/2026", False),
+        (date(2026, 2, 1), "01/02/2026", True),
+        (date(2026, 2, 2), "02/02/2026", True),
+        (date(2026, 2, 1), "03/01/2026", True),
+        (date(2026, 2, 1), "31/01/2026", True),
+    ],
+)
+def test_day_and_month_swapped_are_not_taken_for_an_older_day(
+    business_date: date, day: str, is_read: bool
+) -> None:
+    raw = io.BytesIO((AXIS + axis("1.00", day=day) + "TRAILER,1,1.00,0.00\n").encode())
+    statement = Statement(raw, layout_of(BANKS["AXIS"]), business_date)
+    if is_read:
+        assert len(list(statement)) == 1
+        return
+    with pytest.raises(FileRefusedError, match="day and month swapped") as caught:
+        list(statement)
+    assert (caught.value.line, caught.value.column) == (2, "Value Date")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 from datetime import date
 from pathlib import Path
 
 import pytest
 
 import settlement.banks
-from sftp_bridge.banks import Bank, load_bank, load_banks
+from sftp_bridge.banks import Bank, Checksum, load_bank, load_banks
+from sftp_bridge.checksums import Checked, claimed_by, computed_of
 from sftp_bridge.completeness import Outbox
 from sftp_bridge.endings import ends_whole
-from sftp_bridge.errors import BankConfigError
+from sftp_bridge.errors import BankConfigError, FileRefusedError
 from sftp_bridge.names import BusinessFile, read_name
 from sftp_bridge.remote import Listed
 
@@ -116,3 +119,91 @@ def test_a_description_that_contradicts_itself_names_file_and_key(tmp_path: Path
     path.write_text(text.replace('"11:30", "15:30"', '"15:30", "11:30"'))
     with pytest.raises(BankConfigError, match=r"files\.cutoffs"):
         load_bank(path)
+
+
+def vouched_for(bank: str) -> Bank:
+    return BANKS[bank].model_copy(update={"checksum": Checksum(suffix=".sha256", algorithm="sha256")})
+
+
+def test_a_file_waits_for_its_checksum() -> None:
+    for bank, name, marks in (
+        ("AXIS", "AXIS_STMT_20260106_1130.csv", ()),
+        ("HDFC", "HDFC_20260106_1000.csv", (Listed("HDFC_20260106_1000.csv.done", 0, 1),)),
+    ):
+        outbox = Outbox(vouched_for(bank))
+        file = Listed(name, 10, 1)
+        assert whole(outbox, 0, file, *marks) == []
+        assert whole(outbox, 0, file, Listed(f"{name}.sha256", 0, 1), *marks) == []
+        assert outbox.waiting == (name,)
+        checksum = Listed(f"{name}.sha256", 64, 1)
+        (candidate,) = outbox.whole([file, checksum, *marks], 0)
+        assert candidate.checksum == checksum
+        assert [*outbox.waiting, *outbox.unrecognised, *outbox.alone] == []
+
+
+def test_a_quiet_file_waits_for_its_checksum_too() -> None:
+    outbox = Outbox(vouched_for("ICICI"))
+    file = Listed("ICICI_20260106_0930.csv", 10, 1)
+    checksum = Listed(f"{file.name}.sha256", 64, 1)
+    for now in (0, 1, 5):
+        assert whole(outbox, now, file) == []
+    (candidate,) = outbox.whole([file, checksum], 6)
+    assert (candidate.checksum, candidate.wants_ending) == (checksum, True)
+
+
+def test_a_checksum_alone_waits_and_is_no_strangers() -> None:
+    outbox = Outbox(vouched_for("AXIS"))
+    checksum = Listed("AXIS_STMT_20260106_1130.csv.sha256", 64, 1)
+    part = Listed(f"{checksum.name}.part", 10, 1)
+    assert whole(outbox, 0, checksum, part, Listed("README.sha256", 64, 1)) == []
+    assert (outbox.alone, outbox.waiting) == ((checksum,), (checksum.name,))
+    assert outbox.unrecognised == ("README.sha256",)
+
+
+HEX = hashlib.sha256(b"a file").hexdigest()
+OTHER = hashlib.sha256(b"another").hexdigest()
+NAME = "AXIS_STMT_20260106_1130.csv"
+
+
+@pytest.mark.parametrize(
+    ("text", "claimed"),
+    [
+        (HEX, HEX),
+        (f"{HEX.upper()}\r\n", HEX),
+        (f"\ufeff{HEX}  {NAME}\n", HEX),
+        (f"{HEX} *{NAME}.part\n", HEX),
+        (f"SHA256 ({NAME}) = {HEX}\n", HEX),
+        (f"{OTHER}  another.csv\n{HEX}  /outbox/{NAME}\n", HEX),
+        (f"{OTHER}  another.csv\n{HEX}  third.csv\n", f"{OTHER}  another.csv{HEX}  third.csv"),
+        (f"{HEX}  {NAME}\n{OTHER}  {NAME}\n", f"{HEX}  {NAME}{OTHER}  {NAME}"),
+        (HEX[:-1], HEX[:-1]),
+        ("", ""),
+        ("see mail", "see mail"),
+    ],
+)
+def test_what_a_checksum_file_says(text: str, claimed: str) -> None:
+    said = claimed_by(text.encode(), NAME, Checksum(suffix=".sha256", algorithm="sha256"))
+    assert said == " ".join(claimed.split())[:80]
+
+
+def test_a_checksum_of_other_bytes_is_told_beside_theirs() -> None:
+    Checked("sha256", HEX, HEX).require()
+    with pytest.raises(FileRefusedError) as caught:
+        Checked("sha256", OTHER, HEX).require()
+    assert OTHER in caught.value.reason
+    assert HEX in caught.value.reason
+    for algorithm in ("sha256", "sha512", "md5"):
+        expected = hashlib.new(algorithm, b"a file").hexdigest()
+        assert computed_of(io.BytesIO(b"a file"), algorithm) == expected
+        how = Checksum.model_validate({"suffix": ".sum", "algorithm": algorithm})
+        assert claimed_by(expected.encode(), NAME, how) == expected
+
+
+def test_a_checksum_and_a_marker_are_two_files(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "sftp_bridge/banks/hdfc.yaml").read_text()
+    path = tmp_path / "hdfc.yaml"
+    path.write_text(f"{text}\nchecksum: {{suffix: .done, algorithm: md5}}\n")
+    with pytest.raises(BankConfigError, match=r"hdfc\.yaml.*same suffix \.done"):
+        load_bank(path)
+    path.write_text(f"{text}\nchecksum: {{suffix: .md5, algorithm: md5}}\n")
+    assert load_bank(path).checksum == Checksum(suffix=".md5", algorithm="md5")

@@ -16,7 +16,7 @@ import pytest
 
 from sftp_bridge.banks import Files, Gzip, Pgp, Zip, load_banks
 from sftp_bridge.endings import TAIL, ends_whole
-from sftp_bridge.errors import AccessRefusedError, FileRefusedError
+from sftp_bridge.errors import FileRefusedError, KeyUnusableError
 from sftp_bridge.statements import Statement
 from sftp_bridge.unpack import keys_wanted, tail_of, unpacked
 
@@ -164,7 +164,7 @@ def test_what_was_changed_on_the_way_is_refused(keys: Path) -> None:
 
 @pytest.mark.parametrize("key", ["nobody.asc", "broken.asc"])
 def test_a_key_of_ours_that_is_not_there_is_not_the_files_fault(key: str, keys: Path) -> None:
-    with pytest.raises(AccessRefusedError, match=key):
+    with pytest.raises(KeyUnusableError, match=key):
         opened(encrypted(TEXT), files(Pgp(how="pgp", key=key)), keys)
 
 
@@ -199,5 +199,82 @@ def test_a_key_with_a_passphrase_opens_with_it_alone(tmp_path: Path) -> None:
     (tmp_path / "wrong.word").write_text("open barley\n")
     assert opened(packed, files(Pgp(how="pgp", key="axis.asc", passphrase="axis.word")), tmp_path) == TEXT
     for word in (None, "wrong.word"):
-        with pytest.raises(AccessRefusedError, match="cannot be used"):
+        with pytest.raises(KeyUnusableError, match="cannot be used"):
             opened(packed, files(Pgp(how="pgp", key="axis.asc", passphrase=word)), tmp_path)
+
+
+SIGNED = Pgp(how="pgp", key="axis.asc", signed_by="axis-signing.asc")
+
+
+@pytest.fixture
+def banks_keys(keys: Path) -> Path:
+    """Ours, and the bank's: its old one and its new one in one file."""
+    certs = [one.extract_certificate() for one in (pysequoia.Tsk.generate("old@axis.invalid"), BANK)]
+    (keys / "axis-signing.asc").write_bytes(b"".join(map(bytes, certs)))
+    return keys
+
+
+BANK = pysequoia.Tsk.generate("files@axis.invalid")
+
+
+def signed(content: bytes, signer: pysequoia.Tsk | None = BANK) -> bytes:
+    """Signed inside and encrypted to us, as gpg --sign --encrypt does."""
+    key = OURS.extract_certificate()
+    return pysequoia.encrypt(content, recipients=[key], signer=signer.signer() if signer else None)
+
+
+def test_what_the_bank_signed_is_read(banks_keys: Path) -> None:
+    large = os.urandom(9_000_000)
+    for content, steps in ((TEXT, (SIGNED,)), (gzip.compress(TEXT), (SIGNED, GZIP)), (large, (SIGNED,))):
+        expected = TEXT if GZIP in steps else content
+        assert opened(signed(content), files(*steps, limit=10), banks_keys) == expected
+
+
+@pytest.mark.parametrize(
+    ("packed", "says"),
+    [
+        (signed(TEXT, None), "not signed though a signature by axis-signing.asc was agreed"),
+        # A signature in plain sight is not one over the message: anybody can wrap what the bank once signed.
+        (encrypted(pysequoia.sign(BANK.signer(), TEXT)), "not signed"),
+        (signed(TEXT, OTHERS), "which is no key of axis-signing.asc"),
+        (signed(TEXT, OURS), "which is no key of axis-signing.asc"),
+        (TEXT, "not encrypted"),
+        (signed(TEXT)[:-300] + b"\n-----END PGP MESSAGE-----\n", "damaged"),
+    ],
+)
+def test_what_the_bank_did_not_sign_is_refused(packed: bytes, says: str, banks_keys: Path) -> None:
+    assert says in refused(packed, files(SIGNED), banks_keys)
+
+
+def test_nothing_unsigned_reaches_the_parser(banks_keys: Path) -> None:
+    packed = signed(os.urandom(40_000_000), OTHERS)
+    with (
+        pytest.raises(FileRefusedError, match="no key of"),
+        unpacked(io.BytesIO(packed), files(SIGNED, limit=100), banks_keys),
+    ):
+        pytest.fail("the file was opened before its signature was known")
+
+
+def test_a_signature_over_other_words_does_not_hold(banks_keys: Path, tmp_path: Path) -> None:
+    if shutil.which("gpg") is None:
+        pytest.skip("gpg, which encrypts a signed message as it stands, is not installed")
+    changed = pysequoia.sign(BANK.signer(), TEXT, armor=False).replace(b"12.50,CR", b"92.50,CR")
+    home = tmp_path / "gpg"
+    home.mkdir(mode=0o700)
+    (tmp_path / "ours.pub").write_bytes(bytes(OURS.extract_certificate()))
+    gpg = ["gpg", "--homedir", str(home), "--batch", "--quiet", "--trust-model", "always", "--no-literal"]
+    gpg += ["--compress-algo", "none", "--recipient-file", str(tmp_path / "ours.pub"), "--encrypt"]
+    packed = subprocess.run(gpg, check=True, input=changed, capture_output=True).stdout
+    assert "changed after it was signed" in refused(packed, files(SIGNED), banks_keys)
+
+
+@pytest.mark.parametrize("content", [b"no key", b""])
+def test_a_banks_key_that_cannot_be_used_is_not_the_files_fault(content: bytes, banks_keys: Path) -> None:
+    (banks_keys / "axis-signing.asc").write_bytes(content)
+    with pytest.raises(KeyUnusableError, match=r"axis-signing\.asc cannot be used"):
+        opened(signed(TEXT), files(SIGNED), banks_keys)
+
+
+def test_a_passphrase_instead_of_our_key_is_told(keys: Path) -> None:
+    packed = pysequoia.encrypt(TEXT, passwords=["open sesame"])
+    assert "another key than axis.asc" in refused(packed, files(PGP), keys)

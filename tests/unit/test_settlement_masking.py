@@ -21,6 +21,13 @@ from settlement.masking import has_card_number, luhn, mask_number, mask_text
         ("amount 123456789.00 stays", "amount 123456789.00 stays"),
         ("setl_1234567890 stays", "setl_1234567890 stays"),
         ("on 20260106 stays", "on 20260106 stays"),
+        ("POS4111111111111111 SHOP", "POSXXXXXXXXXXXX1111 SHOP"),
+        ("4111111111111111VISA", "XXXXXXXXXXXX1111VISA"),
+        ("CARD_5555 5555 5555 4444/X", "CARD_XXXXXXXXXXXX4444/X"),
+        ("AMEX3782-822463-10005", "AMEXXXXXXXXXXXX0005"),
+        ("AMEX378282246310005", "AMEXXXXXXXXXXXX0005"),
+        ("POS4111111111111112", "POS4111111111111112"),
+        ("UTIBR52024010112345675 stays", "UTIBR52024010112345675 stays"),
         ("", ""),
     ],
 )

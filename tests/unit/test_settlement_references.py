@@ -29,7 +29,9 @@ def test_references_as_people_write_them(raw: str, value: str, kind: ReferenceKi
     assert reference(raw) == (value, kind)
 
 
-@pytest.mark.parametrize("raw", [None, "", "  ", "-", "NA", "null", "0", "'", "None"])
+@pytest.mark.parametrize(
+    "raw", [None, "", "  ", "-", "NA", "null", "0", "000000000000", "0000000000000000", "'", "None"]
+)
 def test_no_reference_is_none(raw: str | None) -> None:
     assert normalise_utr(raw) is None
 
@@ -50,6 +52,14 @@ def test_no_reference_is_none(raw: str | None) -> None:
         "SHORT",
         "X" * 36,
         "नेफ्ट12345678",
+        "axißn1153863727",
+        "axıscn1153863727",
+        "AXISCN115386\u200b3727",
+        "AXISCN115386\u202e3727",
+        "322,206,890,934",
+        "#N/A",
+        "#REF!",
+        "TRUE",
     ],
 )
 def test_spoilt_references_are_refused(raw: str) -> None:
