@@ -8,19 +8,21 @@ import io
 import random
 import zipfile
 from dataclasses import dataclass
+from datetime import timedelta
 
 import openpyxl
 import pysequoia
 
 from settlement.masking import luhn
 from sftp_bridge.revisions import State
-from tests.integration.bridge_world import AXIS, CHECKOUT, axis
+from tests.integration.bridge_world import AXIS, CHECKOUT, DAY, axis
 
 DATA = CHECKOUT / "tests" / "data"
 # Megabytes that may come out of one layer of a packed file here.
 LIMIT = 8
-# Files that one bank owes a day, so that each case is a business file of its own: 00:00, 00:01, …
-CUTOFFS = [f"{at // 60:02}:{at % 60:02}" for at in range(100)]
+# Each case is a business file of its own: of a cutoff an hour, on some days.
+CUTOFFS = [f"{hour:02}:00" for hour in range(24)]
+PLACES = [f"{DAY + timedelta(days)} {cutoff}" for days in range(5) for cutoff in CUTOFFS]
 
 OURS = pysequoia.Tsk.generate("settlement@example.invalid")
 THEIRS = pysequoia.Tsk.generate("files@bank.invalid")

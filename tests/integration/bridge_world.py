@@ -82,8 +82,10 @@ class World:
     def bank(self, name: str) -> str:
         return f"{name}{self.tag}".upper()
 
-    def file_id(self, name: str, cutoff: str) -> str:
-        return f"{self.bank(name)}|{DAY.isoformat()}|{cutoff}"
+    def file_id(self, name: str, place: str) -> str:
+        """Of a cutoff of the one day, or of a day and a cutoff."""
+        day, _, cutoff = place.rpartition(" ")
+        return f"{self.bank(name)}|{day or DAY.isoformat()}|{cutoff}"
 
     def folder_of(self, bank: str, folder: str = "outbox") -> Path:
         """Where the bank's server keeps it."""
@@ -144,25 +146,27 @@ class World:
 
         asyncio.run(go())
 
-    def files(self, bank: str, cutoff: str | None = None) -> list[FileRow]:
-        """Oldest first."""
+    def files(self, bank: str, place: str | None = None) -> list[FileRow]:
+        """Oldest first; of a cutoff, or of a day and a cutoff."""
         rows = self.ledger.files(self.bank(bank), limit=1000)
-        return sorted((row for row in rows if cutoff in (None, row.cutoff)), key=lambda row: row.seq)
+        return sorted(
+            (row for row in rows if place in (None, row.cutoff, place_of(row))), key=lambda row: row.seq
+        )
 
     def states(self, file_id: str) -> list[str]:
         rows = self.ledger.files(file_id.split("|")[0])
         return [row.state for row in rows if row.file_id == file_id and row.remote_done_at]
 
-    def settled(self, bank: str, cutoff: str, *states: State) -> list[FileRow]:
+    def settled(self, bank: str, place: str, *states: State) -> list[FileRow]:
         """Wait until the business file's arrivals have exactly these states and are out of the outbox."""
         wanted = [str(state) for state in states]
 
         def done() -> bool:
-            rows = self.files(bank, cutoff)
+            rows = self.files(bank, place)
             return [row.state for row in rows] == wanted and all(row.remote_done_at for row in rows)
 
-        wait_for(done, f"{bank} {cutoff} to be {wanted}, it is {[r.state for r in self.files(bank, cutoff)]}")
-        return self.files(bank, cutoff)
+        wait_for(done, f"{bank} {place} to be {wanted}, it is {[r.state for r in self.files(bank, place)]}")
+        return self.files(bank, place)
 
     def records(self, topic: str, file_id: str | None = None) -> list[dict[str, Any]]:
         """What a read_committed reader sees, of one business file."""
@@ -255,6 +259,11 @@ def world_of(
         for topic in admin.delete_topics(names).values():
             topic.result(30)
         ledger.close()
+
+
+def place_of(row: FileRow) -> str:
+    """Its day and its cutoff."""
+    return f"{row.business_date} {row.cutoff}"
 
 
 def free_ports(count: int) -> int:

@@ -37,6 +37,7 @@ from tests.integration.bridge_cases import (
     IN_NAME,
     LIMIT,
     OURS,
+    PLACES,
     PLAIN,
     SPACED,
     THEIRS,
@@ -52,10 +53,10 @@ from tests.integration.bridge_cases import (
 from tests.integration.bridge_world import (
     AXIS,
     CHECKOUT,
-    DAY,
     TOPICS,
     World,
     archived,
+    place_of,
     store,
     wait_for,
     world_of,
@@ -116,10 +117,11 @@ def describe(tag: str) -> dict[str, str]:
     return texts
 
 
-def name_of(world: World, bank: str, cutoff: str) -> str:
+def name_of(world: World, bank: str, place: str) -> str:
+    day, _, cutoff = place.partition(" ")
     described = yaml.safe_load((world.banks_dir / f"{bank}.yaml").read_text())
     name: str = described["files"]["name"].replace("[_R{revision}]", "")
-    return name.replace("{business_date}", f"{DAY:%Y%m%d}").replace("{cutoff}", cutoff.replace(":", ""))
+    return name.replace("{business_date}", day.replace("-", "")).replace("{cutoff}", cutoff.replace(":", ""))
 
 
 @pytest.fixture(scope="module")
@@ -158,9 +160,9 @@ def day(world: World) -> Day:
     uploads: dict[str, dict[str, bytes]] = {}
     for case in CASES:
         files = uploads.setdefault(case.bank, {})
-        cutoff = CUTOFFS[sum(one.bank == case.bank for one in placed.values())]
-        placed[case.bank, cutoff] = case
-        name = name_of(world, case.bank, cutoff)
+        place = PLACES[sum(one.bank == case.bank for one in placed.values())]
+        placed[case.bank, place] = case
+        name = name_of(world, case.bank, place)
         files[name] = case.content
         if case.checksum is not None:
             files[f"{name}.sha256"] = case.checksum
@@ -170,11 +172,11 @@ def day(world: World) -> Day:
         world.drop(bank, files)
     outbox = world.folder_of("csv")
     # A link to another of its files and one out of the server, both with names of the bank's.
-    (outbox / name_of(world, "csv", CUTOFFS[98])).symlink_to(outbox / name_of(world, "csv", CUTOFFS[0]))
-    (outbox / name_of(world, "csv", CUTOFFS[99])).symlink_to("/etc/passwd")
-    (outbox / name_of(world, "csv", CUTOFFS[97])).mkdir()
-    (outbox / f"{name_of(world, 'csv', CUTOFFS[96])}.part").write_bytes(good(99)[:100])
-    (world.folder_of("sum") / name_of(world, "sum", CUTOFFS[96])).write_bytes(good(98))
+    (outbox / name_of(world, "csv", PLACES[98])).symlink_to(outbox / name_of(world, "csv", PLACES[0]))
+    (outbox / name_of(world, "csv", PLACES[99])).symlink_to("/etc/passwd")
+    (outbox / name_of(world, "csv", PLACES[97])).mkdir()
+    (outbox / f"{name_of(world, 'csv', PLACES[96])}.part").write_bytes(good(99)[:100])
+    (world.folder_of("sum") / name_of(world, "sum", PLACES[96])).write_bytes(good(98))
     with open(bytes(outbox) + b"/caf\xe9.csv", "wb"):  # noqa: PTH123
         pass
 
@@ -194,8 +196,8 @@ def day(world: World) -> Day:
         )
         assert {bank: world.health_of(bank)["polls"] for bank in uploads} == dict.fromkeys(uploads, 1)
         day.told += [world.page(path) for path in ("/", "/health", "/metrics")]
-    for (bank, cutoff), case in placed.items():
-        (row,) = world.files(bank, cutoff)
+    for (bank, place), case in placed.items():
+        (row,) = world.files(bank, place)
         day.cases[row.seq], day.rows[row.seq] = case, row
     for letter in world.records("bank.dead"):
         assert letter["place"] not in day.letters
@@ -270,7 +272,7 @@ def test_what_is_no_file_of_the_banks_is_shown_and_let_be(world: World, day: Day
     assert told["state"] == "ok"
     # Uploaded, and without its checksum.
     waits = json.loads(health)["banks"][world.bank("sum")]["waiting"]
-    assert waits == [name_of(world, "sum", CUTOFFS[96])]
+    assert waits == [name_of(world, "sum", PLACES[96])]
 
 
 def test_a_card_number_is_in_the_raw_archive_alone(world: World, day: Day) -> None:
@@ -347,7 +349,7 @@ def test_what_is_too_large_does_not_fill_the_memory(world: World) -> None:
         "gz": gzip.compress(bytes(3 * huge), 1),
         "zip": zipped(("a.csv", bytes(3 * huge))),
     }
-    cutoff, small = CUTOFFS[90], CUTOFFS[91]
+    place, small = PLACES[90], PLACES[91]
     with world.bridge() as bridge:
         for bank, content in (
             ("csv", good(50)),
@@ -358,10 +360,10 @@ def test_what_is_too_large_does_not_fill_the_memory(world: World) -> None:
             world.settled(bank, small, LOADED)
         before = peak_of(bridge.pid)
         for bank, content in bombs.items():
-            world.drop(bank, {name_of(world, bank, cutoff): content})
-        (line_row,) = world.settled("csv", cutoff, QUARANTINED)
-        (gz_row,) = world.settled("gz", cutoff, QUARANTINED)
-        (zip_row,) = world.settled("zip", cutoff, QUARANTINED)
+            world.drop(bank, {name_of(world, bank, place): content})
+        (line_row,) = world.settled("csv", place, QUARANTINED)
+        (gz_row,) = world.settled("gz", place, QUARANTINED)
+        (zip_row,) = world.settled("zip", place, QUARANTINED)
         grown = peak_of(bridge.pid) - before
     assert (line_row.reason_line, line_row.size_bytes) == (2, len(bombs["csv"]))
     said = [str(row.reason) for row in (line_row, gz_row, zip_row)]
@@ -379,7 +381,7 @@ def peak_of(pid: int) -> int:
 
 
 def test_a_file_that_grows_while_it_is_read_is_taken_when_it_stands_still(world: World) -> None:
-    name = name_of(world, "csv", CUTOFFS[92])
+    name = name_of(world, "csv", PLACES[92])
     # Lines that the description skips, long enough that reading the file takes longer than it stands still.
     filler = f"0,06/01/2026,06/01/2026,OPENING BALANCE,,,1.00,,{'x' * 60_000}\n".encode()
 
@@ -397,15 +399,15 @@ def test_a_file_that_grows_while_it_is_read_is_taken_when_it_stands_still(world:
                 file.write(filler[:50] + filler[-1:])
                 time.sleep(0.001)
         assert polls() >= seen + 5
-        assert world.files("csv", CUTOFFS[92]) == []
+        assert world.files("csv", PLACES[92]) == []
         file.write(line(text="NEFT/AXISCN9000000092/P/1").encode() + b"TRAILER,1,1.00,0.00\n")
-        (row,) = world.settled("csv", CUTOFFS[92], LOADED)
+        (row,) = world.settled("csv", PLACES[92], LOADED)
     assert (row.revision, row.record_count) == (1, 1)
     assert "changed while it was read" in world.log().read_text()
 
 
 def test_an_upload_that_breaks_off_and_begins_again_is_one_file(world: World) -> None:
-    content, name = good(60), name_of(world, "quiet", CUTOFFS[0])
+    content, name = good(60), name_of(world, "quiet", PLACES[0])
     path = world.folder_of("quiet") / name
 
     def polls() -> int:
@@ -421,23 +423,23 @@ def test_an_upload_that_breaks_off_and_begins_again_is_one_file(world: World) ->
                 # Long enough to look quiet: only the missing trailer says that more will come.
                 wait_for(lambda seen=seen: polls() > seen + 6, "some polls")  # type: ignore[misc]
                 assert world.health_of("quiet")["waiting"] == [name]
-        (row,) = world.settled("quiet", CUTOFFS[0], LOADED)
+        (row,) = world.settled("quiet", PLACES[0], LOADED)
     assert (row.revision, row.record_count, row.sha256) == (1, 2, hashlib.sha256(content).hexdigest())
 
 
 def test_a_checksum_that_was_wrong_can_be_mended(world: World, day: Day) -> None:
-    alone, again, by_phone = (CUTOFFS[at] for at in (80, 81, 82))
-    contents = {cutoff: good(70 + at) for at, cutoff in enumerate((alone, again, by_phone))}
-    names = {cutoff: name_of(world, "sum", cutoff) for cutoff in contents}
+    alone, again, by_phone = (PLACES[at] for at in (80, 81, 82))
+    contents = {place: good(70 + at) for at, place in enumerate((alone, again, by_phone))}
+    names = {place: name_of(world, "sum", place) for place in contents}
     wrong = sums_of(b"something else")
     with world.bridge():
         world.drop(
             "sum",
-            {name: contents[cutoff] for cutoff, name in names.items()}
+            {name: contents[place] for place, name in names.items()}
             | {f"{name}.sha256": wrong for name in names.values()},
         )
-        for cutoff in contents:
-            (row,) = world.settled("sum", cutoff, QUARANTINED)
+        for place in contents:
+            (row,) = world.settled("sum", place, QUARANTINED)
             assert f"bytes that came is {row.sha256}" in str(row.reason)
             assert (row.checksum_claimed, row.checksum_computed) == (wrong.split()[0].decode(), row.sha256)
         # The bank sends the checksum again, first another wrong one.
@@ -453,9 +455,9 @@ def test_a_checksum_that_was_wrong_can_be_mended(world: World, day: Day) -> None
         (row,) = world.settled("sum", again, LOADED)
         assert (row.revision, row.record_count) == (1, 2)
         # The file that had waited for its checksum since the first poll.
-        late = name_of(world, "sum", CUTOFFS[96])
+        late = name_of(world, "sum", PLACES[96])
         world.drop("sum", {f"{late}.sha256": sums_of(good(98))})
-        world.settled("sum", CUTOFFS[96], LOADED)
+        world.settled("sum", PLACES[96], LOADED)
     # Somebody asks the bank; without a bridge running.
     (row,) = world.files("sum", by_phone)
     assert world.settle("files", "replay", str(row.seq)).returncode == 1
@@ -466,33 +468,33 @@ def test_a_checksum_that_was_wrong_can_be_mended(world: World, day: Day) -> None
     assert [one["state"] for one in json.loads(mended.stdout)] == ["LOADED"]
     shown = world.settle("files", "show", str(row.seq)).stdout
     assert "checksum claimed" in shown
-    for cutoff in contents:
-        assert len(world.records("bank.records", world.file_id("sum", cutoff))) == 2
-        assert len(world.records("bank.files.received", world.file_id("sum", cutoff))) == 1
+    for place in contents:
+        assert len(world.records("bank.records", world.file_id("sum", place))) == 2
+        assert len(world.records("bank.files.received", world.file_id("sum", place))) == 1
     # Of the same name, the later ones are moved beside the earlier.
     assert {one for one in world.remote("sum", "processed") if one.endswith(f"{names[alone]}.sha256")}
 
 
 def test_a_key_of_ours_that_does_not_open_is_not_the_files_fault(world: World) -> None:
-    cutoff = CUTOFFS[90]
+    place = PLACES[90]
     key = keys_dir(world.home) / "ours.asc"
     ours = key.read_bytes()
     key.write_text("no key")
     try:
         with world.bridge():
             wait_for(world.polled, "the first poll")
-            world.drop("pgp", {name_of(world, "pgp", cutoff): encrypted(good(80))})
+            world.drop("pgp", {name_of(world, "pgp", place): encrypted(good(80))})
             wait_for(
                 lambda: "ours.asc cannot be used" in (world.health_of("pgp")["problem"] or ""), "the trouble"
             )
             assert world.health_of("pgp")["needs_somebody"] is True
-            assert [row.state for row in world.files("pgp", cutoff)] == [State.RECEIVED]
+            assert [row.state for row in world.files("pgp", place)] == [State.RECEIVED]
             check = world.settle("banks", "check", world.bank("pgp"), "--json")
             assert check.returncode == 1
             wrong = [one["what"] for one in json.loads(check.stdout) if not one["well"]]
             assert wrong == ["pgp key"]
             key.write_bytes(ours)
-            world.settled("pgp", cutoff, LOADED)
+            world.settled("pgp", place, LOADED)
             wait_for(lambda: world.state_of("pgp") == "ok", "the bank to be well")
     finally:
         key.write_bytes(ours)
@@ -526,14 +528,14 @@ def test_trouble_with_a_server_is_told_in_words(world: World) -> None:
         processed.rename(processed.with_name("aside"))
         processed.write_bytes(b"no folder")
         files = {
-            name_of(world, "fix", CUTOFFS[at]): golden("fixed_width.txt", ("SMS", f"X{at}"))
-            for at in (50, 51)
+            name_of(world, "fix", PLACES[at]): golden("fixed_width.txt", ("SMS", f"X{at}")) for at in (50, 51)
         }
         world.drop("fix", files)
-        wait_for(
-            lambda: [row.state for row in world.files("fix") if row.cutoff in CUTOFFS[50:52]] == [LOADED] * 2,
-            "both files",
-        )
+        for at in (50, 51):
+            wait_for(
+                lambda at=at: [row.state for row in world.files("fix", PLACES[at])] == [LOADED],  # type: ignore[misc]
+                "the file to be loaded",
+            )
         wait_for(lambda: "there is no folder /processed" in problem(), "the trouble to be told")
         seen = world.health_of("fix")["polls"]
         wait_for(lambda: world.health_of("fix")["polls"] > seen + 3, "some polls")
@@ -633,7 +635,7 @@ def test_names_that_lead_out_of_the_outbox_are_never_asked_for(
     world: World, elsewhere: tuple[int, Path]
 ) -> None:
     port, root = elsewhere
-    whole, linked, folder = (name_of(world, "csv", CUTOFFS[at]) for at in (93, 94, 95))
+    whole, linked, folder = (name_of(world, "csv", PLACES[at]) for at in (93, 94, 95))
     (root / "outbox" / whole).write_bytes(good(90))
     os.utime(root / "outbox" / whole, (0, 1_700_000_000))
     evil = [
@@ -657,20 +659,20 @@ def test_names_that_lead_out_of_the_outbox_are_never_asked_for(
     ]
     host_key = keys_dir(world.home) / f"{world.bank('csv').lower()}_host_ed25519"
     with served(port, host_key), world.bridge():
-        (row,) = world.settled("csv", CUTOFFS[93], LOADED)
+        (row,) = world.settled("csv", PLACES[93], LOADED)
         wait_for(lambda: world.polled() and world.health_of("csv")["polls"] > 1, "another poll")
         told = world.health_of("csv")
     assert row.record_count == 2
     assert set(Hostile.asked) == {f"/outbox/{whole}".encode()}
     # And the one that is no text at all.
     assert len(told["unrecognised"]) == len(evil) + 1
-    assert [row for row in world.files("csv") if row.cutoff in CUTOFFS[94:96]] == []
+    assert [row for row in world.files("csv") if place_of(row) in PLACES[94:96]] == []
     assert {one.name for one in (root / "processed").iterdir()} == {whole}
 
 
 def test_to_a_changed_host_key_not_a_word_is_said(world: World, elsewhere: tuple[int, Path]) -> None:
     port, root = elsewhere
-    name = name_of(world, "csv", CUTOFFS[95])
+    name = name_of(world, "csv", PLACES[95])
     (root / "outbox" / name).write_bytes(good(91))
     Hostile.names = [(name.encode(), stat.S_IFREG)]
     other = world.folder / "other_host_ed25519"
@@ -687,4 +689,4 @@ def test_to_a_changed_host_key_not_a_word_is_said(world: World, elsewhere: tuple
     assert "nothing was read" in says["server"]
     # Neither who we are nor what we want.
     assert (Door.named, Hostile.asked) == ([], [])
-    assert world.files("csv", CUTOFFS[95]) == []
+    assert world.files("csv", PLACES[95]) == []
