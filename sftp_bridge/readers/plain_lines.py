@@ -31,8 +31,13 @@ if TYPE_CHECKING:
 _QUOTE, _NEWLINE = ord('"'), ord("\n")
 # References that are spelt as they are matched by, and are neither a card nor a number that lost its digits.
 _REFERENCE: Final = r"^(?:[A-Z][A-Z0-9]{7,34}|[0-9]{12})$"
-# Digits in which a card or an account may hide; settlement.masking looks closer.
-_LONG_NUMBER: Final = r"(?:^|[^A-Za-z0-9_])[0-9](?:[ -]?[0-9]){8,18}(?:[^A-Za-z0-9_]|$)"
+_NO_REFERENCE: Final = "0" * 12
+# Digits in which a card, even beside letters, or an account may hide; settlement.masking looks closer.
+_LONG_NUMBER: Final = (
+    r"(?:^|[^A-Za-z0-9_])[0-9](?:[ -]?[0-9]){8,18}(?:[^A-Za-z0-9_]|$)|[0-9](?:[ -]?[0-9]){14}"
+)
+# A settlement reference that may be the card of a purchase.
+_LIKE_A_CARD: Final = r"^\s*[0-9](?:[ -]?[0-9]){12}"
 # What RE2 reads otherwise than Python does; most of what it does not know it refuses by itself.
 _OTHER_IN_RE2: Final = re.compile(r"\{,|\[\[|\[:|\(\?(?!:|P<)")
 
@@ -111,6 +116,8 @@ class PlainLines:
             other = _found(layout.settlement_ref, self._column(table, layout.settlement_ref.column))[1]
             settlement_ref = pc.coalesce(other, settlement_ref)
         _all(pc.match_substring_regex(utr.drop_null(), _REFERENCE))
+        _all(pc.invert(_is(utr, _NO_REFERENCE)))
+        _all(pc.invert(pc.match_substring_regex(settlement_ref, _LIKE_A_CARD)))
         return MovementColumns(
             line_no=table["line"].chunk(0),
             utr=utr,

@@ -22,14 +22,15 @@ from sftp_bridge import calendar_ticks
 from sftp_bridge.crash_points import SAID_AGAIN
 from sftp_bridge.ledger import Ledger
 from sftp_bridge.revisions import State
-from tests.integration.test_bridge import HDFC, ICICI, PATIENCE, axis, wait_for
+from tests.integration.bridge_world import PATIENCE, axis, wait_for
+from tests.integration.test_bridge import HDFC, ICICI, drop
 from tests.integration.test_bridge import world as world
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.integration.test_bridge import World
+    from tests.integration.bridge_world import World
 
 pytestmark = pytest.mark.stack
 
@@ -104,8 +105,8 @@ def test_a_file_finds_its_place_early_after_midnight_and_twice(world: World, ban
     first = icici("ICICN26021000001", "10/02/2026")
     with world.bridge():
         # Before its date opens.
-        world.drop(
-            "axis", "AXIS_STMT_20260210_1130.csv", axis(("AXISCN7000000001", "1.00"), day="10/02/2026")
+        drop(
+            world, "axis", "AXIS_STMT_20260210_1130.csv", axis(("AXISCN7000000001", "1.00"), day="10/02/2026")
         )
         banks.become("axis", day, "11:30", "RECEIVED 1/1")
         banks.tick("2026-02-10T00:05", open_day=day)
@@ -113,11 +114,11 @@ def test_a_file_finds_its_place_early_after_midnight_and_twice(world: World, ban
         banks.become("axis", day, "15:30", "DUE 0/1")
         assert banks.words("axis", day, "11:30") == ["RECEIVED 1/1"]
         # After midnight, then the same again at the next cutoff's time, then a correction.
-        world.drop("icici", "ICICI_202602110015.csv", first)
+        drop(world, "icici", "ICICI_202602110015.csv", first)
         banks.become("icici", day, "21:30", "RECEIVED 1/1")
-        world.drop("icici", "ICICI_20260211092500.csv", first)
+        drop(world, "icici", "ICICI_20260211092500.csv", first)
         banks.become("icici", day, "21:30", "DUPLICATE 1/1")
-        world.drop("icici", "ICICI_202602110100.csv", icici("ICICN26021000002", "10/02/2026"))
+        drop(world, "icici", "ICICI_202602110100.csv", icici("ICICN26021000002", "10/02/2026"))
         banks.become("icici", day, "21:30", "SUPERSEDED 1/1")
     assert banks.words("icici", day, "21:30") == [
         "DUE 0/1",
@@ -144,7 +145,7 @@ def test_a_cutoff_of_two_files_and_a_bank_that_is_closed(world: World, banks: Ba
         banks.tick("2026-02-12T00:05", open_day=day)
         banks.become("hdfc", day, at, "DUE 0/2")
         assert banks.kept("icici", day) == {}
-        world.drop("hdfc", "HDFC_20260212_1400_2.csv", hdfc("HDFCN26021200002", "12/02/26"))
+        drop(world, "hdfc", "HDFC_20260212_1400_2.csv", hdfc("HDFCN26021200002", "12/02/26"))
         banks.become("hdfc", day, at, "PARTIAL 1/2")
         banks.tick("2026-02-12T14:31")
         banks.become("hdfc", day, at, "PARTIAL 1/2, late")
@@ -152,9 +153,9 @@ def test_a_cutoff_of_two_files_and_a_bank_that_is_closed(world: World, banks: Ba
         assert [(one["cutoff"], one["files_received"], one["files_expected"]) for one in partial] == [
             (at, 1, 2)
         ]
-        world.drop("hdfc", "HDFC_20260212_1400_1.csv", hdfc("HDFCN26021200001", "12/02/26"))
+        drop(world, "hdfc", "HDFC_20260212_1400_1.csv", hdfc("HDFCN26021200001", "12/02/26"))
         banks.become("hdfc", day, at, "RECEIVED 2/2")
-        world.drop("hdfc", "HDFC_20260212_1400_1_R2.csv", hdfc("HDFCN26021200003", "12/02/26"))
+        drop(world, "hdfc", "HDFC_20260212_1400_1_R2.csv", hdfc("HDFCN26021200003", "12/02/26"))
         banks.become("hdfc", day, at, "SUPERSEDED 2/2")
     assert banks.words("hdfc", day, at) == [
         *("DUE 0/2", "PARTIAL 1/2", "PARTIAL 1/2, late", "RECEIVED 2/2", "SUPERSEDED 2/2"),
@@ -177,10 +178,10 @@ def test_a_refused_part_that_is_replayed_after_the_other_makes_the_cutoff_whole(
     day, at = date(2026, 2, 13), "10:00"
     with world.bridge():
         broken = hdfc("HDFCN26021300001", "13/02/26").replace(b",13/02/26,,", b",13-Feb-26,,")
-        world.drop("hdfc", "HDFC_20260213_1000_1.csv", broken)
+        drop(world, "hdfc", "HDFC_20260213_1000_1.csv", broken)
         file_id = f"{world.bank('hdfc')}|{day}|{at}|1"
         wait_for(lambda: world.states(file_id) == [State.QUARANTINED], "the first part to be refused")
-        world.drop("hdfc", "HDFC_20260213_1000_2.csv", hdfc("HDFCN26021300002", "13/02/26"))
+        drop(world, "hdfc", "HDFC_20260213_1000_2.csv", hdfc("HDFCN26021300002", "13/02/26"))
         banks.become("hdfc", day, at, "PARTIAL 1/2")
     banks.change("hdfc", '"%d/%m/%y", ', '"%d/%m/%y", "%d-%b-%y", ')
     banks.settle("files", "replay", file_id)
@@ -198,8 +199,8 @@ def test_what_was_missed_is_taken_all_the_same(world: World, banks: Banks) -> No
         banks.become("axis", day, at, "MISSED 0/1, late")
         banks.become("axis", day, "20:00", "MISSED 0/1, late")
         banks.become("icici", day, "21:30", "MISSED 0/1, late")
-        world.drop(
-            "axis", "AXIS_STMT_20260217_1530.csv", axis(("AXISCN7000000002", "1.00"), day="17/02/2026")
+        drop(
+            world, "axis", "AXIS_STMT_20260217_1530.csv", axis(("AXISCN7000000002", "1.00"), day="17/02/2026")
         )
         banks.become("axis", day, at, "RECEIVED 1/1")
     assert banks.words("axis", day, at) == ["DUE 0/1", "LATE 0/1, late", "MISSED 0/1, late", "RECEIVED 1/1"]
@@ -224,9 +225,9 @@ def test_a_process_killed_before_the_ledger_knows_says_again_what_came_again(
     day, at = date(2026, 2, 19), "11:30"
     content = axis(("AXISCN7000000003", "1.00"), day="19/02/2026")
     with world.bridge():
-        world.drop("axis", "AXIS_STMT_20260219_1130.csv", content)
+        drop(world, "axis", "AXIS_STMT_20260219_1130.csv", content)
         banks.become("axis", day, at, "RECEIVED 1/1")
-    world.drop("axis", "AXIS_STMT_20260219_1130_R2.csv", content)
+    drop(world, "axis", "AXIS_STMT_20260219_1130_R2.csv", content)
     dying = world.start("sftp_bridge", SETTLE_BRIDGE_CRASH_AT=SAID_AGAIN)
     assert dying.wait(PATIENCE) == -signal.SIGKILL
     assert banks.words("axis", day, at) == ["RECEIVED 1/1", "DUPLICATE 1/1"]
@@ -239,13 +240,13 @@ def test_a_process_killed_before_the_ledger_knows_says_again_what_came_again(
 
 def test_a_process_killed_before_the_ledger_knows_says_again_what_came(world: World, banks: Banks) -> None:
     day, at = date(2026, 2, 20), "10:00"
-    world.drop("hdfc", "HDFC_20260220_1000_1.csv", hdfc("HDFCN26022000001", "20/02/26"))
+    drop(world, "hdfc", "HDFC_20260220_1000_1.csv", hdfc("HDFCN26022000001", "20/02/26"))
     dying = world.start("sftp_bridge", SETTLE_BRIDGE_CRASH_AT="published")
     assert dying.wait(PATIENCE) == -signal.SIGKILL
     assert banks.kept("hdfc", day) == {}
     with world.bridge():
         banks.become("hdfc", day, at, "PARTIAL 1/2")
-        world.drop("hdfc", "HDFC_20260220_1000_2.csv", hdfc("HDFCN26022000002", "20/02/26"))
+        drop(world, "hdfc", "HDFC_20260220_1000_2.csv", hdfc("HDFCN26022000002", "20/02/26"))
         banks.become("hdfc", day, at, "RECEIVED 2/2")
     assert banks.words("hdfc", day, at) == ["PARTIAL 1/2", "PARTIAL 1/2", "RECEIVED 2/2"]
 

@@ -104,6 +104,10 @@ def axis(rng: random.Random, number: int) -> str:
             "CONSOLIDATED CHARGES",
             "OPENING BALANCE",
             f"POS 4111 1111 1111 1111 REF {number}",
+            f"POS4111111111111111 REF {number}",
+            f"IMPS/{'0' * 12}/PAYU PAYMENTS/setl_{number}" * (number == 7) or "FEE",
+            f"NEFT/PAYUN26{number:09d}/PAYU PAYMENTS/4111 1111 1111 1111" * (number == 9) or "FEE",
+            f"RTGS/UTIBR720260106{rng.randrange(10**8):08d}/PAYU PAYMENTS/setl_{number}",
             f'"TRANSFER, A/C {rng.randrange(10**9, 10**14)}"',
         ]
     )
