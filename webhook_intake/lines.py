@@ -81,7 +81,7 @@ _EVENT_COUNTS = """
 SELECT gateway, count(*) FILTER (WHERE missed_on IS NULL), count(*) FILTER (WHERE published_at IS NULL),
        count(*) FILTER (WHERE outcome = 'DEAD'), max(received_at) FILTER (WHERE missed_on IS NULL),
        count(missed_on)
-FROM webhook_events GROUP BY gateway ORDER BY gateway
+FROM webhook_log GROUP BY gateway ORDER BY gateway
 """
 # One lock number per gateway, so that two polls of one gateway do not wait for each other row by row.
 _LOCK = "SELECT pg_advisory_xact_lock(5111002, hashtext(%s))"
