@@ -15,7 +15,7 @@ from bus.errors import BackpressureError, from_kafka
 from bus.sender import Sender
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from bus.errors import BusError
     from bus.settings import BusSettings
@@ -44,6 +44,11 @@ class LoopProducer(Sender):
     def encode(self, topic: str, record: Mapping[str, object]) -> bytes:
         """A record's bytes; raises RecordRefusedError for one that does not fit."""
         return self._encode(topic, record)
+
+    def encode_object(self, topic: str, record: object, otherwise: Callable[[], Mapping[str, object]]) -> bytes:
+        """The same for an object that has the schema's fields; `otherwise` gives it as a mapping."""
+        encoder = self._encoders.get(topic) or self._encoder(topic)
+        return encoder.encode_object(record, otherwise)
 
     async def deliver(self, topic: str, records: Sequence[tuple[str, bytes]]) -> None:
         """Send encoded records by key and wait until all are acknowledged; raises the first failure.

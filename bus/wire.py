@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from bus.registry import Registry
 
 _HEADER = struct.Struct(">bI")
+# What the writer made for a schema raises for records that are fastavro's to write or to refuse.
+_UNUSUAL = (UnusualError, TypeError, ValueError, AttributeError, KeyError)
 
 
 class Encoder:
@@ -28,6 +30,7 @@ class Encoder:
         self._schema = parse_schema(dict(schema))
         self._header = _HEADER.pack(0, schema_id)
         self._write = writer(schema)
+        self._write_object = writer(schema, attributes=True)
         self._buffer = io.BytesIO()
         self._booleans = _fields(schema, lambda kind: kind == "boolean")
         self._moments = _fields(schema, lambda kind: _logical(kind).startswith("timestamp"))
@@ -37,7 +40,7 @@ class Encoder:
         if self._write is not None:
             try:
                 return self._header + self._write(record)
-            except (UnusualError, TypeError, ValueError, AttributeError, KeyError):
+            except _UNUSUAL:
                 # Below it is written all the same, or refused by name.
                 pass
         # Two things fastavro would write without a word: anything at all as a boolean, and a moment without
@@ -58,6 +61,15 @@ class Encoder:
         except (TypeError, ValueError, AttributeError, KeyError, OverflowError, ArithmeticError) as error:
             raise RecordRefusedError(f"{self._name}: {error}") from error
         return buffer.getvalue()
+
+    def encode_object(self, record: object, otherwise: Callable[[], Mapping[str, Any]]) -> bytes:
+        """The bytes of an object that has the schema's fields; `otherwise` gives it as a mapping."""
+        if self._write_object is not None:
+            try:
+                return self._header + self._write_object(record)
+            except _UNUSUAL:
+                pass
+        return self.encode(otherwise())
 
     def encode_many(self, records: Iterable[Mapping[str, Any]]) -> list[bytes]:
         """Many records' bytes, in order."""

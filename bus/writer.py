@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    Write = Callable[[Mapping[str, Any]], bytes]
+    Write = Callable[[Any], bytes]
 
 # Texts, dates and amounts that were written lately, by field: statuses, gateways and days come again and again.
 _REMEMBERED: Final = 256
@@ -26,19 +26,23 @@ class UnusualError(Exception):
     """Raised for a value that only looks like the field's kind; caught by the encoder, which asks fastavro."""
 
 
-def writer(schema: Mapping[str, Any]) -> Write | None:
-    """A function from a record to its body; None where the schema has a kind of field this cannot write."""
+def writer(schema: Mapping[str, Any], *, attributes: bool = False) -> Write | None:
+    """A function from a record to its body; None where the schema has a kind of field this cannot write.
+
+    With `attributes` the record is an object that has the schema's fields.
+    """
     space: dict[str, Any] = {"UnusualError": UnusualError, **_FUNCTIONS}
     fields = []
     for number, field in enumerate(schema["fields"]):
-        written = _written(field["type"], f"record[{field['name']!r}]", number, space)
+        value = f"record.{field['name']}" if attributes else f"record[{field['name']!r}]"
+        written = _written(field["type"], value, number, space)
         if written is None:
             return None
         fields.append(written)
+    too_much = f"    if len(record) != {len(fields)}:\n        raise UnusualError\n"
     source = (
         "def write(record):\n"
-        f"    if len(record) != {len(fields)}:\n"
-        "        raise UnusualError\n"
+        f"{'' if attributes else too_much}"
         f"    return b''.join(({', '.join(fields)},))\n"
     )
     exec(source, space)  # noqa: S102 - made here, from a schema of ours

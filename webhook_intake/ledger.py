@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 SCHEMA = Path(__file__).parent / "schema.sql"
 
-# Connections: two batches at once, the sweeper, and one for questions.
-_CONNECTIONS = 4
+# Connections: the batches under way, their marks, the sweeper, and one for questions.
+_CONNECTIONS = 7
 # Seconds to wait for a connection, and for one statement: under the five seconds Razorpay gives an answer.
 _SECONDS = 3.0
 # Any fixed number: makes two processes that start together create the tables one after the other.

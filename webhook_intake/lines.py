@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # What may differ between two readings of the same row: where it was read from and how it was numbered.
 _NOT_CONTENT = ("raw_sha256", "version")
+# Fields that came when lines had been published without: a line that has none is the same line.
+_LATER = ("payment_id", "dispute_id", "phase", "reason_code", "respond_by")
 _MONEY = ("amount", "fee", "tax", "net", "refunded_amount")
 _DATES = ("settled_on", "paid_on")
 # Rows published at once: bounds memory after an outage.
@@ -197,7 +199,7 @@ def _pack(line: Line) -> tuple[bytes, str]:
     """The record as stored, and the hash of what makes it the same content."""
     record = {name: getattr(line.word, name) for name in FIELDS}
     whole = orjson.dumps(record, default=str)
-    for name in _NOT_CONTENT:
+    for name in (*_NOT_CONTENT, *(name for name in _LATER if record[name] is None)):
         del record[name]
     return whole, hashlib.sha256(orjson.dumps(record, default=str)).hexdigest()[:32]
 

@@ -118,6 +118,9 @@ class Producer:
     def encode(self, topic: str, record: dict[str, Any]) -> Any:  # noqa: ARG002 - the producer's signature
         return record
 
+    def encode_object(self, topic: str, record: object, otherwise: Callable[[], dict[str, Any]]) -> Any:  # noqa: ARG002 - the producer's signature
+        return otherwise()
+
     async def deliver(self, topic: str, records: Sequence[tuple[str, dict[str, Any]]]) -> None:
         self.sent += [(topic, key, value) for key, value in records]
 
@@ -490,6 +493,41 @@ def test_every_razorpay_event_says_which_payment_it_is_about() -> None:
         assert checked.about is None
 
 
+def razorpay_dispute(status: str, days_ago: int, **change: Any) -> dict[str, Any]:
+    said = {"id": "disp_1", "entity": "dispute", "payment_id": "pay_1", "amount": 40_000, "currency": "INR"}
+    said |= {"amount_deducted": 40_000 if status == "lost" else 0, "phase": "chargeback"}
+    return {**said, "status": status, "created_at": AT - days_ago * 86_400, **change}
+
+
+def test_a_dispute_that_ends_weeks_later_is_noticed_without_a_webhook(room: Room) -> None:
+    room.tell("razorpay/payments", {"items": [razorpay_payment("pay_1", AT - 40 * 86_400)]})
+    room.tell("razorpay/disputes", {"items": [razorpay_dispute("open", 30)]})
+    assert room.look(gateways=["razorpay"], everything=True)["razorpay"].missed == 1
+    assert room.look(gateways=["razorpay"], everything=True)["razorpay"].missed == 0
+    room.tell("razorpay/disputes", {"items": [razorpay_dispute("lost", 30)]})
+    assert room.look(gateways=["razorpay"], everything=True)["razorpay"].missed == 1
+    record = room.records()["razorpay:DISPUTE:disp_1"]
+    assert (record["status"], record["net"]) == ("LOST", Decimal("-400.00"))
+    # Its payment comes along, with our own ids.
+    assert (record["transaction_id"], record["origin"]) == ("Tpay_1", "POLL")
+
+
+def test_an_account_that_may_not_ask_for_disputes_still_closes_its_other_gaps(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = room.wire.request
+
+    def refuse(method: str, url: str, headers: dict[str, str], body: bytes | None) -> Answer:
+        if "/disputes" in url:
+            return Answer(403, b"{}", {})
+        return ask(method, url, headers, body)
+
+    monkeypatch.setattr(room.wire, "request", refuse)
+    room.tell("razorpay/payments", {"items": [razorpay_payment("pay_1")]})
+    looked = room.look(gateways=["razorpay"])["razorpay"]
+    assert (looked.missed, looked.problem) == (1, None)
+
+
 class TestWebhooksOfTheStandIn:
     """Notices as the stand-ins send them, into a door that takes or refuses them."""
 
@@ -540,6 +578,15 @@ class TestWebhooksOfTheStandIn:
         sender.webhooks.point("razorpay", {"url": "razorpay"})
         sender.tell("razorpay", "payments", [razorpay_payment("pay_3")])
         sender.run(1)
+        assert room.look(gateways=["razorpay"], everything=True)["razorpay"].missed == 0
+
+    def test_disputes_are_told_too(self, room: Room, sender: Sender) -> None:
+        sender.webhooks.point("razorpay", {"url": "razorpay"})
+        sender.tell("razorpay", "payments", [razorpay_payment("pay_1")])
+        for status in ("open", "under_review", "lost"):
+            sender.tell("razorpay", "disputes", [razorpay_dispute(status, 0)])
+        sender.run(2)
+        assert sender.webhooks.state("razorpay")["acknowledged"] == 4
         assert room.look(gateways=["razorpay"], everything=True)["razorpay"].missed == 0
 
     def test_an_outage_is_made_up_by_retries_where_the_gateway_has_patience(
