@@ -1,8 +1,8 @@
 """Sends ready requests over keep-alive connections: as fast as they are answered, or by an open schedule.
 
-As gateways do, a connection has one request under way and waits for its answer. By a schedule a request is due
-whether or not those before it were answered, and its time counts from when it was due: a server that stalls
-cannot hide what waited meanwhile, nor can a sender that has no connection free.
+As gateways do, a connection has one request under way and waits for its answer. By a schedule a request is
+due whether or not those before it were answered, and its time counts from when it was due: a server that
+stalls cannot hide what waited meanwhile, nor can a sender that has no connection free.
 
 Plain sockets and one selector, because the sender shares the processors with what it measures.
 """

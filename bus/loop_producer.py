@@ -1,7 +1,8 @@
 """Sending from an event loop that serves the acknowledgements itself.
 
 `Producer` has a thread for them, which at ten thousand records a second spends its time asking for the
-interpreter that the loop holds. Here the loop looks for acknowledgements while some are awaited, and only then.
+interpreter that the loop holds. Here the loop looks for acknowledgements while some are awaited, and only
+then.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from bus.errors import BusError
     from bus.settings import BusSettings
 
-# Milliseconds a record waits for company. What is delivered together is handed over in one go, which takes less.
+# Milliseconds a record waits for company. What is delivered together is handed over in one go, which takes
+# less.
 _LINGER_MS: Final = 1
 # Seconds between two looks for acknowledgements.
 _LOOK: Final = 0.001
@@ -45,7 +47,9 @@ class LoopProducer(Sender):
         """A record's bytes; raises RecordRefusedError for one that does not fit."""
         return self._encode(topic, record)
 
-    def encode_object(self, topic: str, record: object, otherwise: Callable[[], Mapping[str, object]]) -> bytes:
+    def encode_object(
+        self, topic: str, record: object, otherwise: Callable[[], Mapping[str, object]]
+    ) -> bytes:
         """The same for an object that has the schema's fields; `otherwise` gives it as a mapping."""
         encoder = self._encoders.get(topic) or self._encoder(topic)
         return encoder.encode_object(record, otherwise)
@@ -53,7 +57,8 @@ class LoopProducer(Sender):
     async def deliver(self, topic: str, records: Sequence[tuple[str, bytes]]) -> None:
         """Send encoded records by key and wait until all are acknowledged; raises the first failure.
 
-        Never blocks the loop: a full queue raises BackpressureError. Records before it may arrive all the same.
+        Never blocks the loop: a full queue raises BackpressureError. Records before it may arrive all the
+        same.
         """
         if not records:
             return

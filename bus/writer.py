@@ -1,10 +1,10 @@
 """A writer made for one schema, for records of the shape that nearly all have.
 
-Avro says how each field is written; which field is what kind is known once the schema is. So the writer is put
-together from one expression per field, as a named tuple is, and asks nothing again for each record. It only takes
-what it is sure of: text, whole numbers, dates, moments with a zone, and decimals with exactly the schema's digits
-behind the point. For anything else it raises `UnusualError`, and the record is fastavro's to write or to refuse:
-what comes out is the same bytes either way.
+Avro says how each field is written; which field is what kind is known once the schema is. So the writer is
+put together from one expression per field, as a named tuple is, and asks nothing again for each record. It
+only takes what it is sure of: text, whole numbers, dates, moments with a zone, and decimals with exactly the
+schema's digits behind the point. For anything else it raises `UnusualError`, and the record is fastavro's to
+write or to refuse: what comes out is the same bytes either way.
 """
 
 from __future__ import annotations
@@ -18,12 +18,15 @@ if TYPE_CHECKING:
 
     Write = Callable[[Any], bytes]
 
-# Texts, dates and amounts that were written lately, by field: statuses, gateways and days come again and again.
+# Texts, dates and amounts that were written lately, by field: statuses, gateways and days come again and
+# again.
 _REMEMBERED: Final = 256
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
+
+
 class UnusualError(Exception):
-    """Raised for a value that only looks like the field's kind; caught by the encoder, which asks fastavro."""
+    """Raised for a value that is not plainly the field's kind; caught by the encoder, which asks fastavro."""
 
 
 def writer(schema: Mapping[str, Any], *, attributes: bool = False) -> Write | None:
@@ -41,9 +44,7 @@ def writer(schema: Mapping[str, Any], *, attributes: bool = False) -> Write | No
         fields.append(written)
     too_much = f"    if len(record) != {len(fields)}:\n        raise UnusualError\n"
     source = (
-        "def write(record):\n"
-        f"{'' if attributes else too_much}"
-        f"    return b''.join(({', '.join(fields)},))\n"
+        f"def write(record):\n{'' if attributes else too_much}    return b''.join(({', '.join(fields)},))\n"
     )
     exec(source, space)  # noqa: S102 - made here, from a schema of ours
     write: Write = space["write"]

@@ -37,8 +37,8 @@ GATEWAY_RANKS: Final = {
     "CAPTURED": 5,
     "SETTLED": 5,
     "REFUNDED": 6,
-    # A dispute. The bank may ask for more while it looks: those two follow each other by time. Some are closed
-    # without a winner; once one is won or lost, nothing else is heard of it.
+    # A dispute. The bank may ask for more while it looks: those two follow each other by time. Some are
+    # closed without a winner; once one is won or lost, nothing else is heard of it.
     "OPEN": 1,
     "ACTION_REQUIRED": 3,
     "UNDER_REVIEW": 3,

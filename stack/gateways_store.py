@@ -87,7 +87,7 @@ class Store:
         self._db.execute("COMMIT")
 
     def tell(self, gateway: str, kind: str, items: list[dict[str, Any]]) -> int:
-        """Store or replace payments, refunds or disputes; raises KeyError or ValueError for one without id or time."""
+        """Store or replace entities; raises KeyError or ValueError for one without id or time."""
         identify = ENTITIES[gateway, kind]
         rows = []
         for item in items:

@@ -29,8 +29,8 @@ log = logging.getLogger("webhook_intake")
 
 # Seconds between two tries to reach Postgres, Kafka or the registry at start.
 _TRY_AGAIN = 2.0
-# Objects made until the collector looks at the new ones, then how often it looks at the older: with Python's own
-# numbers it would look a hundred times a second at what is under way, for nothing.
+# Objects made until the collector looks at the new ones, then how often it looks at the older: with Python's
+# own numbers it would look a hundred times a second at what is under way, for nothing.
 _COLLECT_AFTER = (50_000, 20, 50)
 
 

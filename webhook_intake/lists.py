@@ -57,7 +57,7 @@ class Lists(Protocol):
 
 
 class RazorpayLists:
-    """GET /v1/payments, /v1/refunds and /v1/disputes: newest first, so pages are read within a time that is over."""
+    """GET /v1/payments, /refunds and /disputes: newest first, so pages are read in a time that is over."""
 
     name = razorpay.NAME
 

@@ -6,14 +6,14 @@
 4. Answer 2xx.
 5. Mark the batch published.
 
-A crash or an outage between 2 and 5 leaves unpublished batches: without a 2xx the gateway comes again, and the
-sweeper publishes them whether it does or not. Doubling is harmless, since key and version are the same. That is
-also why 5 comes after the answer and is not waited for on disk. A duplicate that comes before its mark is known by
-the batch's number, so that in this process it changes nothing either.
+A crash or an outage between 2 and 5 leaves unpublished batches: without a 2xx the gateway comes again, and
+the sweeper publishes them whether it does or not. Doubling is harmless, since key and version are the same.
+That is also why 5 comes after the answer and is not waited for on disk. A duplicate that comes before its
+mark is known by the batch's number, so that in this process it changes nothing either.
 
 2 and 3 stay one after the other although both are done before the answer: what is on the topic must be in the
-ledger, where refunds find their payments and a dead letter its whole body, also when the process dies in between
-and the gateway never comes again.
+ledger, where refunds find their payments and a dead letter its whole body, also when the process dies in
+between and the gateway never comes again.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ DEAD_TOPIC = "pg.dead"
 
 # Events in one commit: more make the statement long and the first answer late, fewer make more fsyncs.
 _BATCH = 400
-# Batches under way at once: while one waits for the disk and one for Kafka, the next is read and written down.
+# Batches under way at once: while one waits for the disk and one for Kafka, the next is read and written
+# down.
 _BATCHES = 4
 # Seconds between the beginnings of two batches while one is under way: each costs about the same whatever it
 # holds, so many small ones would keep the processor from the work itself. Alone, nothing waits.
@@ -125,7 +126,7 @@ class Pipeline:
 
     async def drain(self) -> None:
         """Wait for everything under way, and for its marks."""
-        while self._tasks or self._pending:
+        while self._tasks or self._pending:  # noqa: ASYNC110 - once in a process's life
             await asyncio.sleep(_DRAIN_LOOK)
 
     def _start_soon(self) -> None:

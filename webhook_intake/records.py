@@ -21,7 +21,7 @@ ZERO = Decimal("0.00")
 # Made for every webhook, as Heard, Checked and Event below; frozen ones cost four times as much to make.
 @dataclass(slots=True, kw_only=True)
 class Word:
-    """What a gateway said about one payment, refund, dispute or settlement line; the fields are the topic's."""
+    """What a gateway said of one payment, refund, dispute or settlement line; the fields are the topic's."""
 
     gateway: str
     entity_type: str

@@ -54,7 +54,7 @@ def some_value(kind: Any, chance: random.Random) -> Any:
         return some_value(chance.choice(kind), chance)
     name = kind.get("logicalType", kind["type"]) if isinstance(kind, dict) else kind
     seconds = chance.randrange(2**32)
-    return {
+    values: dict[str, Any] = {
         "null": None,
         "string": "".join(chance.choices("aZ9 |/₹\u0905\U0001f4b0", k=chance.choice([0, 1, 7, 40, 700]))),
         "long": chance.choice([0, -1, 63, 64, -64, -65, 2**63 - 1, -(2**63), chance.getrandbits(40)]),
@@ -62,9 +62,12 @@ def some_value(kind: Any, chance: random.Random) -> Any:
         "boolean": chance.random() < 0.5,
         "date": date(1969, 12, 31) + timedelta(days=chance.choice([0, 1, 20_000])),
         "timestamp-millis": datetime.fromtimestamp(seconds + chance.random(), chance.choice([UTC, IST])),
-        "decimal": Decimal(chance.choice([0, 1, -1, 127, 128, -128, -129, 10**18 - 1, 1 - 10**18])).scaleb(-2),
+        "decimal": Decimal(chance.choice([0, 1, -1, 127, 128, -128, -129, 10**18 - 1, 1 - 10**18])).scaleb(
+            -2
+        ),
         "bytes": chance.randbytes(9),
-    }[name]
+    }
+    return values[str(name)]
 
 
 @pytest.mark.parametrize("name", OURS)

@@ -43,7 +43,9 @@ def test_numbers_have_no_gap() -> None:
 
 def test_every_statement_may_be_run_twice() -> None:
     for text in STATEMENTS:
-        assert re.match(r"(create (table|stage)|alter table \w+ add column) if not exists |create or replace view ", text), text[:60]
+        assert re.match(
+            r"(create (table|stage)|alter table \w+ add column) if not exists |create or replace view ", text
+        ), text[:60]
 
 
 def test_every_object_says_its_grain_and_owner() -> None:

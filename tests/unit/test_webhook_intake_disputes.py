@@ -7,7 +7,7 @@ import itertools
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,7 +17,9 @@ from settlement.gateways import EntityType, GatewayStatus
 from webhook_intake import checksum, paytm, payu, razorpay
 from webhook_intake.errors import ForgedError, UnreadableError
 from webhook_intake.lines import _pack
-from webhook_intake.records import Word
+
+if TYPE_CHECKING:
+    from webhook_intake.records import Word
 
 AT = 1_767_600_000
 NOW = datetime(2026, 1, 6, 6, 30, tzinfo=UTC)
