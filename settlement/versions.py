@@ -6,13 +6,13 @@ docs/adr/0003-versions.md.
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Final
 
 from settlement.errors import UnknownNameError, VersionRangeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import date, datetime
 
 # Versions are Avro longs and BIGINT columns.
 _LARGEST: Final = 2**63 - 1
@@ -115,7 +115,7 @@ def epoch_seconds(at: datetime) -> int:
     """Whole seconds since 1970; a time without a zone is refused, since it could mean any."""
     if at.tzinfo is None:
         raise VersionRangeError(f"{at.isoformat()} has no time zone")
-    return int(at.astimezone(UTC).timestamp())
+    return int(at.timestamp())
 
 
 def is_newer(this: tuple[int, int], that: tuple[int, int] | None) -> bool:

@@ -50,10 +50,11 @@ DEAD_TOPIC = "pg.dead"
 _BATCH = 400
 # Batches under way at once: while one waits for the disk and one for Kafka, the next is read and written
 # down.
-_BATCHES = 4
-# Seconds between the beginnings of two batches while one is under way: each costs about the same whatever it
-# holds, so many small ones would keep the processor from the work itself. Alone, nothing waits.
-_APART = 0.003
+_BATCHES = 3
+# Seconds between the beginnings of two batches while one is under way, unless so many events wait already:
+# each costs about the same whatever it holds, so many small ones would keep the processor from the work
+# itself. Alone, nothing waits.
+_APART, _ENOUGH = 0.003, 64
 # Events waiting or under way; beyond it the answer is 503: no gateway waits longer.
 _WAITING = 8_000
 # Seconds until a batch counts as failed. Razorpay hangs up after five.
@@ -82,7 +83,8 @@ class Pipeline:
         # Whom to tell of each event that waits or is under way: one that comes twice meanwhile is one.
         self._waiting: dict[str, list[Then]] = {}
         self._under_way = 0
-        self._starting = False
+        self._starting: asyncio.Handle | None = None
+        self._starting_now = False
         # When the last batch began, by the loop's clock.
         self._started = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -130,18 +132,22 @@ class Pipeline:
             await asyncio.sleep(_DRAIN_LOOK)
 
     def _start_soon(self) -> None:
-        if self._starting or not self._pending or self._under_way >= _BATCHES:
+        if not self._pending or self._under_way >= _BATCHES:
             return
-        self._starting = True
+        # In the loop's next round: what was received in this one comes along.
+        now = not self._under_way or len(self._pending) >= _ENOUGH
+        if self._starting is not None:
+            if not now or self._starting_now:
+                return
+            self._starting.cancel()
         loop = asyncio.get_running_loop()
-        if self._under_way:
-            loop.call_at(self._started + _APART, self._start)
-        else:
-            # In the loop's next round: what was received in this one comes along.
-            loop.call_soon(self._start)
+        self._starting_now = now
+        self._starting = (
+            loop.call_soon(self._start) if now else loop.call_at(self._started + _APART, self._start)
+        )
 
     def _start(self) -> None:
-        self._starting = False
+        self._starting = None
         if self._pending:
             batch = [self._pending.popleft() for _ in range(min(_BATCH, len(self._pending)))]
             self._under_way += 1
