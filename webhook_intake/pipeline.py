@@ -54,7 +54,7 @@ _BATCHES = 3
 # Seconds between the beginnings of two batches while one is under way, unless so many events wait already:
 # each costs about the same whatever it holds, so many small ones would keep the processor from the work
 # itself. Alone, nothing waits.
-_APART, _ENOUGH = 0.003, 64
+_APART, _ENOUGH = 0.003, 128
 # Events waiting or under way; beyond it the answer is 503: no gateway waits longer.
 _WAITING = 8_000
 # Seconds until a batch counts as failed. Razorpay hangs up after five.
