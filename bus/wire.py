@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fastavro import parse_schema, schemaless_reader, schemaless_writer
 
 from bus.errors import RecordRefusedError, UndecodableError
+from bus.writer import UnusualError, writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from bus.registry import Registry
 
 _HEADER = struct.Struct(">bI")
+# What the writer made for a schema raises for records that are fastavro's to write or to refuse.
+_UNUSUAL = (UnusualError, TypeError, ValueError, AttributeError, KeyError)
 
 
 def header(schema_id: int) -> bytes:
@@ -31,6 +34,8 @@ class Encoder:
         self._name = name
         self._schema = parse_schema(dict(schema))
         self._header = header(schema_id)
+        self._write = writer(schema)
+        self._write_object = writer(schema, attributes=True)
         self._buffer = io.BytesIO()
         # One that may be null is a union, and of a union's branches fastavro does ask which one fits.
         self._booleans = [field["name"] for field in schema["fields"] if field["type"] == "boolean"]
@@ -38,6 +43,12 @@ class Encoder:
 
     def encode(self, record: Mapping[str, Any]) -> bytes:
         """One record's bytes."""
+        if self._write is not None:
+            try:
+                return self._header + self._write(record)
+            except _UNUSUAL:
+                # Below it is written all the same, or refused by name.
+                pass
         # Two things fastavro would write without a word: anything at all as a boolean, and a moment without
         # a zone as if it were this machine's.
         for name in self._booleans:
@@ -56,6 +67,15 @@ class Encoder:
         except (TypeError, ValueError, AttributeError, KeyError, OverflowError, ArithmeticError) as error:
             raise RecordRefusedError(f"{self._name}: {error}") from error
         return buffer.getvalue()
+
+    def encode_object(self, record: object, otherwise: Callable[[], Mapping[str, Any]]) -> bytes:
+        """The bytes of an object that has the schema's fields; `otherwise` gives it as a mapping."""
+        if self._write_object is not None:
+            try:
+                return self._header + self._write_object(record)
+            except _UNUSUAL:
+                pass
+        return self.encode(otherwise())
 
     def encode_many(self, records: Iterable[Mapping[str, Any]]) -> list[bytes]:
         """Many records' bytes, in order."""

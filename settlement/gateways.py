@@ -22,6 +22,7 @@ class EntityType(StrEnum):
 
     PAYMENT = "PAYMENT"
     REFUND = "REFUND"
+    DISPUTE = "DISPUTE"
     SETTLEMENT_LINE = "SETTLEMENT_LINE"
 
 
@@ -43,6 +44,13 @@ class GatewayStatus(StrEnum):
     CAPTURED = "CAPTURED"
     REFUNDED = "REFUNDED"
     SETTLED = "SETTLED"
+    # Of a dispute.
+    OPEN = "OPEN"
+    ACTION_REQUIRED = "ACTION_REQUIRED"
+    UNDER_REVIEW = "UNDER_REVIEW"
+    CLOSED = "CLOSED"
+    WON = "WON"
+    LOST = "LOST"
 
 
 # A captured payment stays captured when some or all of it was refunded since.

@@ -13,6 +13,7 @@ ZERO: Final = Decimal("0.00")
 
 # DECIMAL(18,2) everywhere: sixteen digits before the point.
 _LIMIT: Final = Decimal(10) ** 16
+_MINOR_LIMIT: Final = 10**18
 
 _PLAIN: Final = re.compile(r"\d+(\.\d+)?", re.ASCII)
 _INDIAN: Final = re.compile(r"\d{1,2}(,\d{2})*,\d{3}(\.\d+)?", re.ASCII)
@@ -45,6 +46,8 @@ def from_minor(paise: int) -> Decimal:
     """Rupees from whole paise, as Razorpay counts."""
     if isinstance(paise, bool) or not isinstance(paise, int):
         raise MoneyError(f"{paise!r} is not a whole number of paise")
+    if -_MINOR_LIMIT < paise < _MINOR_LIMIT:
+        return Decimal(paise).scaleb(-2)
     return _paise(Decimal(paise).scaleb(-2), paise, 2)
 
 

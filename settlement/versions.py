@@ -6,7 +6,6 @@ docs/adr/0003-versions.md.
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Final
 
 from settlement.cutoffs import PRESENT, CutoffStatus
@@ -15,6 +14,7 @@ from settlement.errors import UnknownNameError, VersionRangeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import date, datetime
 
 # Versions are Avro longs and BIGINT columns.
 _LARGEST: Final = 2**63 - 1
@@ -39,6 +39,14 @@ GATEWAY_RANKS: Final = {
     "CAPTURED": 5,
     "SETTLED": 5,
     "REFUNDED": 6,
+    # A dispute. The bank may ask for more while it looks: those two follow each other by time. Some are
+    # closed without a winner; once one is won or lost, nothing else is heard of it.
+    "OPEN": 1,
+    "ACTION_REQUIRED": 3,
+    "UNDER_REVIEW": 3,
+    "CLOSED": 5,
+    "WON": 6,
+    "LOST": 6,
 }
 
 # Room for revisions of one business file.
@@ -119,7 +127,7 @@ def epoch_seconds(at: datetime) -> int:
     """Whole seconds since 1970; a time without a zone is refused, since it could mean any."""
     if at.tzinfo is None:
         raise VersionRangeError(f"{at.isoformat()} has no time zone")
-    return int(at.astimezone(UTC).timestamp())
+    return int(at.timestamp())
 
 
 def is_newer(this: tuple[int, int], that: tuple[int, int] | None) -> bool:

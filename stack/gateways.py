@@ -4,7 +4,8 @@
     GET  /payu/settlement/range                      hmac Authorization over the date
     POST /paytm/merchant-settlement/SettlementDetail bearer token under the merchant key
     POST /admin/<gateway>/settlements {"items": […]} native rows, replaced by identity; GET counts them
-    POST /admin/<gateway>/payments, refunds          native entities likewise, shown by gateways_lists.py
+    POST /admin/<gateway>/payments, refunds          native entities likewise, shown by gateways_lists.py;
+                                                     Razorpay's disputes too
     POST /admin/<gateway>/webhooks {"url": …, …}     where gateways_webhooks.py sends notices of what was told
                                                      with "webhook": true; GET says what became of them
     POST /admin/<gateway>/behaviour {"fail_next": n, "status": 500, "delay_ms": 0, "drop_next": n, …}

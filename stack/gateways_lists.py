@@ -1,6 +1,6 @@
 """The stand-in gateways' lists of payments and refunds, in their real shapes and auth.
 
-    GET  /razorpay/v1/payments, /v1/refunds          from, to, count, skip; newest first
+    GET  /razorpay/v1/payments, /v1/refunds, /v1/disputes   from, to, count, skip; newest first
     GET  /razorpay/v1/payments/<id>
     POST /payu/merchant/postservice                  get_transaction_info, getAllRefundsFromTxnIds
     POST /paytm/merchant-passbook/search/list/order/v2
@@ -20,7 +20,7 @@ from urllib.parse import parse_qs
 
 import orjson
 
-from stack.gateways_store import Store, seconds
+from stack.gateways_store import ENTITIES, Store, seconds
 from webhook_intake import checksum
 from webhook_intake.httpserver import Request, Response
 
@@ -64,10 +64,10 @@ class ListApis:
         self._store = store
 
     def razorpay(self, request: Request, rest: str, unreliable: Unreliable) -> Response | None:
-        """A page of payments or refunds, or one payment; None for any other address."""
+        """A page of payments, refunds or disputes, or one of them; None for any other address."""
         _, _, path = rest.partition("/")
         kind, _, one = path.partition("/")
-        if request.method != "GET" or kind not in ("payments", "refunds"):
+        if request.method != "GET" or ("razorpay", kind) not in ENTITIES:
             return None
         if one:
             found = [item for item in self._store.entities("razorpay", kind) if item["id"] == one]

@@ -29,29 +29,29 @@ CREATE TABLE IF NOT EXISTS rows (
     UNIQUE (gateway, identity)
 );
 CREATE INDEX IF NOT EXISTS rows_by_day ON rows (gateway, day, seq);
--- Grain: one row per payment or refund of a gateway, as its own API shows it; `at` is its creation.
-CREATE TABLE IF NOT EXISTS entities (
+-- Grain: one row per payment, refund or dispute of a gateway, as its own API shows it; `at` is its creation.
+CREATE TABLE IF NOT EXISTS told (
     seq      INTEGER PRIMARY KEY,
     gateway  TEXT NOT NULL,
-    kind     TEXT NOT NULL CHECK (kind IN ('payments', 'refunds')),
+    kind     TEXT NOT NULL CHECK (kind IN ('payments', 'refunds', 'disputes')),
     identity TEXT NOT NULL,
     at       INTEGER NOT NULL,
     body     BLOB NOT NULL,
     UNIQUE (gateway, kind, identity)
 );
-CREATE INDEX IF NOT EXISTS entities_by_time ON entities (gateway, kind, at, seq);
+CREATE INDEX IF NOT EXISTS told_by_time ON told (gateway, kind, at, seq);
 """
 _UPSERT = """
 INSERT INTO rows (gateway, identity, day, body) VALUES (?, ?, ?, ?)
 ON CONFLICT (gateway, identity) DO UPDATE SET day = excluded.day, body = excluded.body
 """
 _UPSERT_ENTITY = """
-INSERT INTO entities (gateway, kind, identity, at, body) VALUES (?, ?, ?, ?, ?)
+INSERT INTO told (gateway, kind, identity, at, body) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (gateway, kind, identity) DO UPDATE SET at = excluded.at, body = excluded.body
 """
 # Newest first, as Razorpay lists.
 _ENTITIES = """
-SELECT body FROM entities WHERE gateway = ? AND kind = ? AND at BETWEEN ? AND ? ORDER BY at DESC, seq DESC
+SELECT body FROM told WHERE gateway = ? AND kind = ? AND at BETWEEN ? AND ? ORDER BY at DESC, seq DESC
 """
 _PAGE = """
 SELECT body FROM rows WHERE gateway = ? AND day BETWEEN ? AND ? ORDER BY day, seq LIMIT ? OFFSET ?
@@ -87,7 +87,7 @@ class Store:
         self._db.execute("COMMIT")
 
     def tell(self, gateway: str, kind: str, items: list[dict[str, Any]]) -> int:
-        """Store or replace payments or refunds; raises KeyError or ValueError for one without id or time."""
+        """Store or replace entities; raises KeyError or ValueError for one without id or time."""
         identify = ENTITIES[gateway, kind]
         rows = []
         for item in items:
@@ -97,7 +97,7 @@ class Store:
         return len(rows)
 
     def entities(self, gateway: str, kind: str, first: int = 0, last: int = 2**62) -> list[dict[str, Any]]:
-        """Payments or refunds made in these seconds, the newest first."""
+        """Payments, refunds or disputes made in these seconds, the newest first."""
         found = self._db.execute(_ENTITIES, (gateway, kind, first, last))
         return [orjson.loads(row[0]) for row in found]
 
@@ -120,7 +120,7 @@ class Store:
     def reset(self) -> None:
         """Forget everything."""
         self._db.execute("DELETE FROM rows")
-        self._db.execute("DELETE FROM entities")
+        self._db.execute("DELETE FROM told")
 
     def close(self) -> None:
         """Let go of the file."""
@@ -165,6 +165,7 @@ def seconds(text: str) -> int:
 ENTITIES: dict[tuple[str, str], Callable[[dict[str, Any]], tuple[str, int]]] = {
     ("razorpay", "payments"): lambda item: (item["id"], int(item["created_at"])),
     ("razorpay", "refunds"): lambda item: (item["id"], int(item["created_at"])),
+    ("razorpay", "disputes"): lambda item: (item["id"], int(item["created_at"])),
     ("payu", "payments"): lambda item: (item["id"], seconds(item["addedon"])),
     ("payu", "refunds"): lambda item: (item["RequestID"], seconds(item["RefundCreationDate"])),
     ("paytm", "payments"): lambda item: (item["txnId"], seconds(item["txnDate"])),

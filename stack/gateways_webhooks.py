@@ -169,13 +169,14 @@ class Webhooks:
         return self._paytm(kind, item)
 
     def _razorpay(self, kind: str, item: dict[str, Any]) -> tuple[dict[str, str], bytes]:
-        refund = kind == "refunds"
         payload = {kind.removesuffix("s"): {"entity": item}}
-        if refund:
+        if kind != "payments":
             payments = self._store.entities("razorpay", "payments")
             known = [one for one in payments if one["id"] == item.get("payment_id")]
             payload |= {"payment": {"entity": known[0]}} if known else {}
-        name = f"{'refund' if refund else 'payment'}.{item['status']}"
+        name = f"{kind.removesuffix('s')}.{item['status']}"
+        if kind == "disputes":
+            name = f"payment.dispute.{'created' if item['status'] == 'open' else item['status']}"
         # Told a moment after it happened.
         event = {"entity": "event", "event": name, "payload": payload, "created_at": item["created_at"] + 1}
         body = orjson.dumps(event)

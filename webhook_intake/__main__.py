@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import gc
 import logging
 import signal
 import sys
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import uvloop
 
 from bus.errors import BusError
-from bus.producer import Producer
+from bus.loop_producer import LoopProducer
 from webhook_intake.config import IntakeSettings, load_settings
 from webhook_intake.errors import IntakeError, UnavailableError
 from webhook_intake.gaps import GapCloser
@@ -29,6 +29,9 @@ log = logging.getLogger("webhook_intake")
 
 # Seconds between two tries to reach Postgres, Kafka or the registry at start.
 _TRY_AGAIN = 2.0
+# Objects made until the collector looks at the new ones, then how often it looks at the older: with Python's
+# own numbers it would look a hundred times a second at what is under way, for nothing.
+_COLLECT_AFTER = (50_000, 20, 50)
 
 
 async def serve(settings: IntakeSettings) -> None:
@@ -39,7 +42,7 @@ async def serve(settings: IntakeSettings) -> None:
         loop.add_signal_handler(name, told.set)
     metrics = Metrics()
     ledger = Ledger(settings.dsn.get_secret_value())
-    producer = await asyncio.to_thread(lambda: Producer(client_id="webhook_intake"))
+    producer = await asyncio.to_thread(lambda: LoopProducer(client_id="webhook_intake"))
     pipeline = Pipeline(ledger, producer, metrics)
     server = IntakeServer(settings, ledger, pipeline, metrics)
     port = await server.http.start(settings.host, settings.port)
@@ -62,13 +65,12 @@ async def serve(settings: IntakeSettings) -> None:
         await asyncio.to_thread(gaps.close)
         await pipeline.drain()
         await server.flush_audit()
-        with contextlib.suppress(BusError):
-            await asyncio.to_thread(producer.close, 5.0)
+        await asyncio.to_thread(producer.close, 5.0)
         await ledger.close()
 
 
 async def _start(
-    server: IntakeServer, ledger: Ledger, producer: Producer, pipeline: Pipeline, gaps: GapCloser
+    server: IntakeServer, ledger: Ledger, producer: LoopProducer, pipeline: Pipeline, gaps: GapCloser
 ) -> None:
     """Wait for what is behind; until then every webhook is answered 503 and the gateway comes again."""
     while True:
@@ -82,6 +84,11 @@ async def _start(
         else:
             break
     server.waiting_for = None
+    # What was made until now stays: the collector need not look at it again, nor so often at what is made for
+    # each request, which has no cycles.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_COLLECT_AFTER)
     log.info("taking webhooks")
     await asyncio.gather(pipeline.sweep_for_ever(), gaps.for_ever())
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bus.errors import BusError
-from bus.producer import Producer
+from bus.loop_producer import LoopProducer
 from settlement.gateways import Gateway
 from webhook_intake.config import IntakeSettings, load_settings
 from webhook_intake.errors import IntakeError
@@ -165,7 +165,7 @@ def _poll(settings: IntakeSettings, gateway: str | None) -> list[dict[str, Any]]
 async def _look(settings: IntakeSettings, names: list[str] | None) -> list[Closed]:
     metrics = Metrics()
     ledger = Ledger(settings.dsn.get_secret_value())
-    producer = Producer(client_id="webhook_intake-gaps")
+    producer = LoopProducer(client_id="webhook_intake-gaps")
     try:
         await ledger.open()
         await asyncio.to_thread(producer.prepare, [TOPIC, DEAD_TOPIC])
@@ -223,7 +223,7 @@ def _both(*problems: str | None) -> str | None:
 
 async def _replay(settings: IntakeSettings) -> tuple[int, int]:
     ledger = Ledger(settings.dsn.get_secret_value())
-    producer = Producer(client_id="webhook_intake-replay")
+    producer = LoopProducer(client_id="webhook_intake-replay")
     try:
         await ledger.open()
         await asyncio.to_thread(producer.prepare, [TOPIC, DEAD_TOPIC])

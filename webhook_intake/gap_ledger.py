@@ -26,7 +26,7 @@ SET read_to = greatest(c.read_to, excluded.read_to), polled_at = now(),
 """
 _CURSORS = "SELECT gateway, read_to, polled_at, listed, problem FROM gap_cursors ORDER BY gateway"
 _MISSED = """
-SELECT gateway, missed_on, about, received_at, outcome FROM webhook_events
+SELECT gateway, missed_on, about, received_at, outcome FROM webhook_log
 WHERE missed_on IS NOT NULL ORDER BY gateway, missed_on, received_at, event_key
 """
 

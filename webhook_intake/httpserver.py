@@ -3,6 +3,8 @@
 Written here and not taken from a framework for two reasons: a request costs a third of what it costs through
 ASGI, and the limits a public door needs (headers, body, time from first to last byte) end a connection with
 the right answer instead of waiting for it.
+
+A handler may answer at once, later (`Later`, which costs neither a task nor a future), or be a coroutine.
 """
 
 from __future__ import annotations
@@ -13,8 +15,9 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import httptools
 
@@ -29,11 +32,16 @@ _IDLE_SECONDS = 75.0
 # How long and how much a refused client may go on sending before the connection is closed on it.
 _LINGER_SECONDS = 1.0
 _LINGER_BYTES = 8_388_608
+# Seconds between two looks for answers that are still to come, when closing.
+_CLOSING_LOOK = 0.01
+# Names of headers remembered in lower case: senders write the same few.
+_NAMES = 256
+# Answers remembered as bytes, and how long they may be: nearly all are the same few words.
+_ANSWERS, _SHORT = 64, 100
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One whole request; header names are in lower case."""
 
     method: str
@@ -64,9 +72,44 @@ class Limits:
     request_seconds: float = 10.0
 
 
-Handler = Callable[[Request], Awaitable[Response]]
+class Later:
+    """An answer that is still to come: whoever made it says it once, from the loop."""
+
+    __slots__ = ("_answer", "_take")
+
+    def __init__(self) -> None:
+        self._answer: Response | None = None
+        self._take: Callable[[Response], None] | None = None
+
+    def say(self, answer: Response) -> None:
+        """This is it."""
+        if self._take is not None:
+            self._take(answer)
+        else:
+            self._answer = answer
+
+    def then(self, take: Callable[[Response], None]) -> None:
+        """Whom to tell."""
+        self._take = take
+        if self._answer is not None:
+            take(self._answer)
+
+
+Answer = Response | Later | Awaitable[Response]
+Handler = Callable[[Request], Answer]
 # Called for requests that never reach the handler: the status and the peer.
 OnRefused = Callable[[int, str, str], None]
+
+
+async def awaited(answer: Answer) -> Response:
+    """The response, whichever way it is given."""
+    if isinstance(answer, Response):
+        return answer
+    if not isinstance(answer, Later):
+        return await answer
+    future: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+    answer.then(future.set_result)
+    return await future
 
 
 class HttpServer:
@@ -99,8 +142,10 @@ class HttpServer:
             self._server.close()
         if self._watch is not None:
             self._watch.cancel()
-        if _RUNNING:
-            await asyncio.wait(_RUNNING, timeout=seconds)
+        give_up = time.monotonic() + seconds
+        # Answers set no event: it would be one more thing done for each.
+        while any(one.owes for one in self.connections) and time.monotonic() < give_up:  # noqa: ASYNC110
+            await asyncio.sleep(_CLOSING_LOOK)
         for one in list(self.connections):
             one.end()
 
@@ -112,12 +157,20 @@ class HttpServer:
                 one.look_at_clock(now)
 
 
-@dataclass(slots=True)
 class _Slot:
     """One request's place in the order of answers."""
 
-    keep: bool
-    response: Response | None = None
+    __slots__ = ("_connection", "keep", "response")
+
+    def __init__(self, connection: _Connection, *, keep: bool, response: Response | None = None) -> None:
+        self._connection = connection
+        self.keep = keep
+        self.response = response
+
+    def take(self, response: Response) -> None:
+        """The answer is there."""
+        self.response = response
+        self._connection.write()
 
 
 class _Connection(asyncio.Protocol):
@@ -137,6 +190,11 @@ class _Connection(asyncio.Protocol):
         # Since when the client has not read what was written for it; None while it does.
         self._unread_since: float | None = None
         self._begin()
+
+    @property
+    def owes(self) -> bool:
+        """Is an answer still to come?"""
+        return bool(self._slots)
 
     def _begin(self) -> None:
         self._url = b""
@@ -192,21 +250,24 @@ class _Connection(asyncio.Protocol):
         self._count(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._count(len(name) + len(value))
+        self._header_bytes += len(name) + len(value)
+        if self._header_bytes > _HEADER_BYTES:
+            self._refuse(431, "headers too large")
         if self._headers_done:
             # A trailer says nothing here: a proxy in front has looked at the headers, not at what follows.
             return
-        key = name.decode("latin-1").lower()
+        key = _lower(name)
         said = value.decode("latin-1").strip()
-        self._headers[key] = f"{self._headers[key]},{said}" if key in self._headers else said
+        headers = self._headers
+        headers[key] = f"{headers[key]},{said}" if key in headers else said
 
     def on_headers_complete(self) -> None:
         self._headers_done = True
         length = self._headers.get("content-length", "")
         if length.isdigit() and int(length) > self._server.limits.body_bytes:
             self._refuse(413, "oversized")
-        elif self._headers.get("expect", "").lower() == "100-continue" and self._transport:
-            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        elif "expect" in self._headers:
+            self._go_on_or_not()
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
@@ -218,53 +279,79 @@ class _Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self._refused:
             return
-        try:
-            url = httptools.parse_url(self._url)
-        except httptools.HttpParserInvalidURLError:
-            self._refuse(400, "bad address")
-            return
+        path, query = self._url, b""
+        if b"?" in path or not path.startswith(b"/"):
+            try:
+                url = httptools.parse_url(path)
+            except httptools.HttpParserInvalidURLError:
+                self._refuse(400, "bad address")
+                return
+            path, query = url.path or b"", url.query or b""
+        parts = self._parts
         request = Request(
             self._parser.get_method().decode("latin-1"),
-            (url.path or b"").decode("latin-1"),
-            (url.query or b"").decode("latin-1"),
+            path.decode("latin-1"),
+            query.decode("latin-1"),
             self._headers,
-            b"".join(self._parts) if len(self._parts) != 1 else self._parts[0],
+            parts[0] if len(parts) == 1 else b"".join(parts),
             self._peer,
         )
         self._receiving = False
         self._since = time.monotonic()
-        slot = _Slot(keep=self._parser.should_keep_alive())
+        slot = _Slot(self, keep=self._parser.should_keep_alive())
         self._slots.append(slot)
         self._begin()
-        task = asyncio.get_running_loop().create_task(self._answer(request, slot))
-        _RUNNING.add(task)
-        task.add_done_callback(_RUNNING.discard)
+        self._handle(request, slot)
         if len(self._slots) >= _AHEAD and not self._paused and self._transport is not None:
             self._paused = True
             self._read_on_or_not()
 
     # ours
 
-    async def _answer(self, request: Request, slot: _Slot) -> None:
+    def _handle(self, request: Request, slot: _Slot) -> None:
         try:
-            slot.response = await self._server.handler(request)
+            answer = self._server.handler(request)
         except Exception:
             log.exception("%s %s failed", request.method, request.path)
-            slot.response = Response(500, b"internal error\n")
-        self._write()
+            answer = _FAILED
+        if isinstance(answer, Response):
+            slot.take(answer)
+        elif isinstance(answer, Later):
+            answer.then(slot.take)
+        else:
+            task = asyncio.get_running_loop().create_task(self._wait(request, answer, slot))
+            _RUNNING.add(task)
+            task.add_done_callback(_RUNNING.discard)
 
-    def _write(self) -> None:
+    async def _wait(self, request: Request, answer: Awaitable[Response], slot: _Slot) -> None:
+        try:
+            response = await answer
+        except Exception:
+            log.exception("%s %s failed", request.method, request.path)
+            response = _FAILED
+        slot.take(response)
+
+    def _go_on_or_not(self) -> None:
+        """A client that asks first is told to send, unless answers before it are still to come."""
+        if self._headers["expect"].lower() != "100-continue":
+            self._refuse(417, "unknown expectation")
+        elif self._transport is not None and not self._slots:
+            # With answers still to come it would be taken for one of them; the client sends after a moment.
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def write(self) -> None:
         """Send the answers that are ready, in the order of their requests."""
-        ready = []
+        slots = self._slots
+        ready = b""
         last = False
-        while self._slots and not last and (response := self._slots[0].response) is not None:
-            slot = self._slots.popleft()
+        while slots and not last and (response := slots[0].response) is not None:
+            slot = slots.popleft()
             last = not slot.keep
-            ready.append(_bytes(response, keep=slot.keep))
+            ready += _bytes(response, keep=slot.keep)
         if not ready or self._transport is None:
             return
         self._since = time.monotonic()
-        self._transport.write(b"".join(ready))
+        self._transport.write(ready)
         if last and self._refused:
             self._transport.write_eof()
             # Closing while the client still sends would reset the connection, and it would never read why.
@@ -295,8 +382,8 @@ class _Connection(asyncio.Protocol):
         if self._server.on_refused is not None:
             self._server.on_refused(status, why, self._peer)
         # After the answers to the requests before it.
-        self._slots.append(_Slot(keep=False, response=Response(status, f"{why}\n".encode())))
-        self._write()
+        self._slots.append(_Slot(self, keep=False, response=Response(status, f"{why}\n".encode())))
+        self.write()
 
     def look_at_clock(self, now: float) -> None:
         """End a request that drips in too slowly, answers that are not read, and a connection nobody uses."""
@@ -324,7 +411,21 @@ class _Connection(asyncio.Protocol):
 _RUNNING: set[asyncio.Task[Any]] = set()
 
 
+_FAILED = Response(500, b"internal error\n")
+
+
+@lru_cache(maxsize=_NAMES)
+def _lower(name: bytes) -> str:
+    return name.decode("latin-1").lower()
+
+
 def _bytes(response: Response, *, keep: bool) -> bytes:
+    if len(response.body) > _SHORT:
+        return _written(response, keep)
+    return _remembered(response, keep)
+
+
+def _written(response: Response, keep: bool) -> bytes:
     headers = [("content-type", response.content_type), ("content-length", str(len(response.body)))]
     headers += response.headers
     if not keep:
@@ -332,3 +433,6 @@ def _bytes(response: Response, *, keep: bool) -> bytes:
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
     head = f"HTTP/1.1 {response.status} {_REASONS.get(response.status, '')}\r\n{lines}\r\n"
     return head.encode("latin-1") + response.body
+
+
+_remembered = lru_cache(maxsize=_ANSWERS)(_written)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psycopg
 from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from webhook_intake.arrays import blobs, dates, moments, register, texts
 from webhook_intake.errors import UnavailableError
 from webhook_intake.records import Event
 
@@ -21,37 +23,63 @@ if TYPE_CHECKING:
 
 SCHEMA = Path(__file__).parent / "schema.sql"
 
-# Connections: two batches at once, the sweeper, and one for questions.
-_CONNECTIONS = 4
+# Connections: the batches under way, their marks, the sweeper, and one for questions.
+_CONNECTIONS = 7
 # Seconds to wait for a connection, and for one statement: under the five seconds Razorpay gives an answer.
 _SECONDS = 3.0
 # Any fixed number: makes two processes that start together create the tables one after the other.
 _SETUP_LOCK = 5_111_001
+_EVENT_KEY = attrgetter("event_key")
 
+# The batch's row and its events are one commit.
 _KEEP = """
-INSERT INTO webhook_events (event_key, gateway, received_at, sha256, content_type, headers, body, about,
-                            missed_on)
-SELECT * FROM unnest(%b::text[], %b::text[], %b::timestamptz[], %b::text[], %b::text[], %b::text[],
-                     %b::bytea[], %b::text[], %b::date[])
-ON CONFLICT (event_key) DO NOTHING
-RETURNING event_key
-"""
-_PUBLISHED = (
-    "SELECT event_key FROM webhook_events WHERE event_key = ANY(%b::text[]) AND published_at IS NOT NULL"
+WITH batch AS (
+    INSERT INTO webhook_batches DEFAULT VALUES RETURNING batch
+), kept AS (
+    INSERT INTO webhook_events (event_key, gateway, received_at, sha256, content_type, headers, body, about,
+                                missed_on, batch)
+    SELECT event.*, batch.batch
+    FROM unnest(%b::text[], %b::text[], %b::timestamptz[], %b::text[], %b::text[], %b::text[], %b::bytea[],
+                %b::text[], %b::date[]) AS event, batch
+    ON CONFLICT (event_key) DO NOTHING
+    RETURNING 1
 )
-_MARK = """
-UPDATE webhook_events AS e
-SET outcome = m.outcome, reason = m.reason, published_at = now()
-FROM unnest(%b::text[], %b::text[], %b::text[]) AS m(event_key, outcome, reason)
-WHERE e.event_key = m.event_key
+SELECT batch.batch, (SELECT count(*) FROM kept) FROM batch
 """
-_EVENT = "event_key, gateway, received_at, sha256, content_type, headers, body, about, missed_on"
-_UNPUBLISHED = f"""
-SELECT {_EVENT} FROM webhook_events
-WHERE published_at IS NULL AND received_at <= now() - make_interval(secs => %s)
-ORDER BY received_at LIMIT %s
+_ENDED = """
+SELECT event_key FROM webhook_log
+WHERE event_key = ANY(%b::text[]) AND (outcome IS NOT NULL OR batch = ANY(%b::bigint[]))
+"""
+# Not waited for on disk: a mark that a crash loses makes the sweeper publish the events again, with the same
+# keys and versions.
+_NOT_WAITED_FOR = "WITH lazily AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))"
+_MARK = f"""
+{_NOT_WAITED_FOR}
+UPDATE webhook_batches SET published_at = now() FROM lazily
+WHERE batch = ANY(%b::bigint[]) AND published_at IS NULL
 """  # noqa: S608 - a constant of ours
-_DEAD = f"SELECT {_EVENT} FROM webhook_events WHERE outcome = 'DEAD' ORDER BY received_at LIMIT %s"  # noqa: S608
+_END = f"""
+{_NOT_WAITED_FOR}
+INSERT INTO webhook_outcomes (event_key, outcome, reason)
+SELECT ended.* FROM lazily, unnest(%b::text[], %b::text[], %b::text[]) AS ended
+ON CONFLICT (event_key) DO UPDATE
+SET outcome = excluded.outcome, reason = excluded.reason, published_at = now()
+"""  # noqa: S608 - a constant of ours
+_EVENT = "event_key, gateway, received_at, sha256, content_type, headers, body, about, missed_on"
+_OPEN_BATCH = """
+SELECT batch FROM webhook_batches
+WHERE published_at IS NULL AND kept_at <= now() - make_interval(secs => %s)
+ORDER BY kept_at LIMIT 1
+"""
+_UNPUBLISHED = f"""
+SELECT {_EVENT} FROM webhook_events AS e
+WHERE batch = %s AND NOT EXISTS (SELECT FROM webhook_outcomes AS o WHERE o.event_key = e.event_key)
+ORDER BY event_key LIMIT %s
+"""  # noqa: S608
+_DEAD = f"""
+SELECT {_EVENT} FROM webhook_events JOIN webhook_outcomes USING (event_key)
+WHERE outcome = 'DEAD' ORDER BY received_at LIMIT %s
+"""  # noqa: S608
 _ABOUT = f"""
 SELECT {_EVENT} FROM webhook_events WHERE about = ANY(%b::text[]) AND event_key <> ALL(%b::text[])
 """  # noqa: S608
@@ -81,6 +109,10 @@ WHERE source IN (SELECT source FROM webhook_rates WHERE minute < %s FOR UPDATE S
 """
 
 
+# How an event ends.
+PUBLISHED, DEAD = "PUBLISHED", "DEAD"
+
+
 @dataclass(frozen=True, slots=True)
 class Mark:
     """How an event ended."""
@@ -88,6 +120,13 @@ class Mark:
     event_key: str
     outcome: str
     reason: str | None = None
+
+
+class Kept(NamedTuple):
+    """A commit of events: its number, and how many of them had not been kept before."""
+
+    batch: int
+    new: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +154,7 @@ class Ledger:
             open=False,
             timeout=_SECONDS,
             reconnect_timeout=10.0,
+            configure=_configure,
             kwargs={
                 "autocommit": True,
                 "row_factory": tuple_row,
@@ -141,45 +181,42 @@ class Ledger:
         """Let go of the connections."""
         await self._pool.close(5)
 
-    async def keep(self, events: Sequence[Event]) -> set[str]:
-        """Write raw events durably; gives the keys of those that were new."""
+    async def keep(self, events: Sequence[Event]) -> Kept:
+        """Write raw events durably, as one batch."""
         # Two batches that hold the same keys in different orders would wait for each other.
-        rows = sorted(events, key=lambda event: event.event_key)
+        rows = sorted(events, key=_EVENT_KEY)
+        columns = (
+            texts([event.event_key for event in rows]),
+            texts([event.gateway for event in rows]),
+            moments([event.received_at for event in rows]),
+            texts([event.sha256 for event in rows]),
+            texts([event.content_type for event in rows]),
+            texts([event.headers for event in rows]),
+            blobs([event.body for event in rows]),
+            texts([event.about for event in rows]),
+            dates([event.missed_on for event in rows]),
+        )
         async with self.connection() as connection:
-            cursor = await connection.execute(
-                _KEEP,
-                (
-                    [event.event_key for event in rows],
-                    [event.gateway for event in rows],
-                    [event.received_at for event in rows],
-                    [event.sha256 for event in rows],
-                    [event.content_type for event in rows],
-                    [event.headers for event in rows],
-                    [event.body for event in rows],
-                    [event.about for event in rows],
-                    [event.missed_on for event in rows],
-                ),
-            )
+            row = await (await connection.execute(_KEEP, columns)).fetchone()
+        return Kept(*row) if row else Kept(0, 0)
+
+    async def ended(self, keys: Iterable[str], marking: Iterable[int]) -> set[str]:
+        """Which of these events need nothing more; `marking` are batches whose mark is on its way."""
+        async with self.connection() as connection:
+            cursor = await connection.execute(_ENDED, (list(keys), list(marking)))
             return {row[0] for row in await cursor.fetchall()}
 
-    async def published(self, keys: Iterable[str]) -> set[str]:
-        """Which of these events need nothing more."""
+    async def mark(self, batches: Sequence[int]) -> None:
+        """Write down that Kafka has these batches."""
         async with self.connection() as connection:
-            cursor = await connection.execute(_PUBLISHED, (list(keys),))
-            return {row[0] for row in await cursor.fetchall()}
+            await connection.execute(_MARK, (list(batches),))
 
-    async def mark(self, marks: Sequence[Mark]) -> None:
-        """Write down how events ended.
-
-        Not waited for on disk: a mark that a crash loses makes the sweeper publish the event again, with
-        the same key and version.
-        """
+    async def end(self, marks: Sequence[Mark]) -> None:
+        """Write down how single events ended, where it is not with their batch."""
         rows = sorted(marks, key=lambda mark: mark.event_key)
-        # The pipeline sends all four statements at once: one wait instead of four in every answer.
-        async with self.connection() as connection, connection.pipeline(), connection.transaction():
-            await connection.execute("SET LOCAL synchronous_commit = off")
+        async with self.connection() as connection:
             await connection.execute(
-                _MARK,
+                _END,
                 (
                     [one.event_key for one in rows],
                     [one.outcome for one in rows],
@@ -187,11 +224,14 @@ class Ledger:
                 ),
             )
 
-    async def unpublished(self, older_than: float, limit: int) -> list[Event]:
-        """Events that were kept but, as far as is known, not published."""
+    async def unpublished(self, older_than: float, limit: int) -> tuple[int, list[Event]] | None:
+        """A batch that was kept but, as far as is known, not published, and its events; None without one."""
         async with self.connection() as connection:
-            cursor = await connection.execute(_UNPUBLISHED, (older_than, limit))
-            return [Event(*row) for row in await cursor.fetchall()]
+            row = await (await connection.execute(_OPEN_BATCH, (older_than,))).fetchone()
+            if row is None:
+                return None
+            cursor = await connection.execute(_UNPUBLISHED, (row[0], limit))
+            return row[0], [Event(*event) for event in await cursor.fetchall()]
 
     async def dead(self, limit: int) -> list[Event]:
         """Events that could not be understood."""
@@ -244,6 +284,10 @@ class Ledger:
             # The driver's text can hold the address; its type and SQLSTATE say enough.
             state = getattr(error, "sqlstate", None) or ""
             raise UnavailableError(f"Postgres: {type(error).__name__} {state}".strip()) from error
+
+
+async def _configure(connection: psycopg.AsyncConnection[Any]) -> None:
+    register(connection)
 
 
 def _row(one: Refusal) -> tuple[Any, ...]:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # What may differ between two readings of the same row: where it was read from and how it was numbered.
 _NOT_CONTENT = ("raw_sha256", "version")
+# Fields that came when lines had been published without: a line that has none is the same line.
+_LATER = ("payment_id", "dispute_id", "phase", "reason_code", "respond_by")
 _MONEY = ("amount", "fee", "tax", "net", "refunded_amount")
 _DATES = ("settled_on", "paid_on")
 # Rows published at once: bounds memory after an outage.
@@ -81,7 +83,7 @@ _EVENT_COUNTS = """
 SELECT gateway, count(*) FILTER (WHERE missed_on IS NULL), count(*) FILTER (WHERE published_at IS NULL),
        count(*) FILTER (WHERE outcome = 'DEAD'), max(received_at) FILTER (WHERE missed_on IS NULL),
        count(missed_on)
-FROM webhook_events GROUP BY gateway ORDER BY gateway
+FROM webhook_log GROUP BY gateway ORDER BY gateway
 """
 # One lock number per gateway, so that two polls of one gateway do not wait for each other row by row.
 _LOCK = "SELECT pg_advisory_xact_lock(5111002, hashtext(%s))"
@@ -197,7 +199,7 @@ def _pack(line: Line) -> tuple[bytes, str]:
     """The record as stored, and the hash of what makes it the same content."""
     record = {name: getattr(line.word, name) for name in FIELDS}
     whole = orjson.dumps(record, default=str)
-    for name in _NOT_CONTENT:
+    for name in (*_NOT_CONTENT, *(name for name in _LATER if record[name] is None)):
         del record[name]
     return whole, hashlib.sha256(orjson.dumps(record, default=str)).hexdigest()[:32]
 

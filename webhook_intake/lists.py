@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import logging
 import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
@@ -29,7 +30,11 @@ if TYPE_CHECKING:
 
     from webhook_intake.config import IntakeSettings
 
+log = logging.getLogger("webhook_intake")
+
 _SECOND = timedelta(seconds=1)
+# A dispute is listed by its beginning and may go on for so long; there are few, so all of them are read.
+_DISPUTED = timedelta(days=120)
 # Rows on a page; the gateways' own limits. Paytm says no limit for this list; fifty is what it shows.
 _RAZORPAY_PAGE, _PAYTM_PAGE = 100, 50
 # PayU answers all of a span at once: a span grows while it brings few rows and shrinks when it brings many.
@@ -52,7 +57,7 @@ class Lists(Protocol):
 
 
 class RazorpayLists:
-    """GET /v1/payments and /v1/refunds: newest first, so pages are read within a time that is over."""
+    """GET /v1/payments, /refunds and /disputes: newest first, so pages are read in a time that is over."""
 
     name = razorpay.NAME
 
@@ -63,25 +68,38 @@ class RazorpayLists:
         self._fetcher = fetcher
 
     def read(self, begin: datetime, end: datetime) -> Iterator[list[Listed]]:
-        """Payments, then refunds."""
-        for path, listed in (("payments", self._payment), ("refunds", self._refund)):
+        """Payments, refunds, and the disputes that may still be under way."""
+        for path, listed, since in (
+            ("payments", self._payment, begin),
+            ("refunds", self._refund, begin),
+            ("disputes", self._dispute, begin - _DISPUTED),
+        ):
             skip, more = 0, True
             while more:
-                query = {"from": _epoch(begin), "to": _epoch(end - _SECOND)}
+                query = {"from": _epoch(since), "to": _epoch(end - _SECOND)}
                 query |= {"count": _RAZORPAY_PAGE, "skip": skip}
-                rows = rows_of(self.name, self._get(f"{path}?{urlencode(query)}").get("items"))
+                try:
+                    said = self._get(f"{path}?{urlencode(query)}")
+                except GatewayRefusedError as error:
+                    if path != "disputes":
+                        raise
+                    # Not every account may ask for them; that must not hide which payments were missed.
+                    log.warning("disputes are not read: %s", error)
+                    break
+                rows = rows_of(self.name, said.get("items"))
                 yield [listed(row, begin) for row in rows]
                 skip += len(rows)
                 # A page may lack a row that moved under the reader: only an empty one is the last.
                 more = bool(rows)
 
     def whole(self, listed: Listed) -> Listed:
-        """A refund's webhook holds its payment too."""
-        refund = listed.notice["payload"].get("refund")
-        if refund is None:
+        """A refund's webhook, and a dispute's, holds its payment too."""
+        payload = listed.notice["payload"]
+        about = payload.get("refund") or payload.get("dispute")
+        if about is None:
             return listed
-        payment = self._get(f"payments/{refund['entity'].get('payment_id')}")
-        return listed.saying({**listed.notice, "payload": {"payment": {"entity": payment}, "refund": refund}})
+        payment = self._get(f"payments/{about['entity'].get('payment_id')}")
+        return listed.saying({**listed.notice, "payload": {"payment": {"entity": payment}, **payload}})
 
     def _get(self, path: str) -> dict[str, Any]:
         return json_answer(
@@ -93,6 +111,9 @@ class RazorpayLists:
 
     def _refund(self, row: dict[str, Any], begin: datetime) -> Listed:
         return self._listed("refund", row, row.get("payment_id"), begin)
+
+    def _dispute(self, row: dict[str, Any], begin: datetime) -> Listed:
+        return self._listed("dispute", row, row.get("payment_id"), begin)
 
     def _listed(self, kind: str, row: dict[str, Any], payment: Any, begin: datetime) -> Listed:
         # The list does not say when a state was reached. Its creation is never after it, so a webhook that

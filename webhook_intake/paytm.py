@@ -35,11 +35,23 @@ _LINE_TYPES = {
     "REPAYMENT": (LineType.ADJUSTMENT, 1),
     "ADJUSTMENT": (LineType.ADJUSTMENT, 0),
 }
+# NEW is the one that Paytm's page shows; the others are its dashboard's words.
+_DISPUTE_STATUS = {
+    "NEW": GatewayStatus.OPEN,
+    "OPEN": GatewayStatus.OPEN,
+    "UNDER_REVIEW": GatewayStatus.UNDER_REVIEW,
+    "DEFENDED": GatewayStatus.UNDER_REVIEW,
+    "ACCEPTED": GatewayStatus.LOST,
+    "LOST": GatewayStatus.LOST,
+    "WON": GatewayStatus.WON,
+    "CLOSED": GatewayStatus.CLOSED,
+}
 # The newer JSON spells the classic form's fields its own way.
 _CLASSIC = {
     "mid": "MID",
     "orderId": "ORDERID",
     "txnId": "TXNID",
+    "transactionId": "TXNID",
     "txnAmount": "TXNAMOUNT",
     "currency": "CURRENCY",
     "paymentMode": "PAYMENTMODE",
@@ -63,9 +75,13 @@ def check(headers: Mapping[str, str], body: bytes, sha256: str, mid: str, keys: 
     said = read(content_type, body)
     if said.get("MID") not in (None, mid):
         raise ForgedError("the MID is not ours")
-    about = f"refund:{said.get('refundId')}" if _is_refund(said) else "payment"
+    about, status = ("payment", said.get("STATUS", ""))
+    if said.get("disputeId"):
+        about, status = f"dispute:{said['disputeId']}", said.get("disputeStatus", "")
+    elif _is_refund(said):
+        about = f"refund:{said.get('refundId')}"
     payment = f"{NAME}:{str(said.get('TXNID', '')).strip()}"
-    return Checked(f"{payment}:{about}:{said.get('STATUS', '')}:{sha256[:16]}", said, about=payment)
+    return Checked(f"{payment}:{about}:{status}:{sha256[:16]}", said, about=payment)
 
 
 def read(content_type: str, body: bytes) -> dict[str, Any]:
@@ -83,7 +99,9 @@ def read(content_type: str, body: bytes) -> dict[str, Any]:
 
 
 def hear(fields: dict[str, Any], received_at: datetime, sha256: str) -> Heard:
-    """A payment's state, or a refund of one."""
+    """A payment's state, a refund of one, or a dispute about one."""
+    if maybe(fields, "disputeId"):
+        return Heard((_dispute(fields, received_at, sha256),))
     if _is_refund(fields):
         return _refund(fields, received_at, sha256)
     said = text(fields, "STATUS")
@@ -184,6 +202,30 @@ def _refund(fields: dict[str, Any], received_at: datetime, sha256: str) -> Heard
         return Heard((word,))
     total = rupees(fields, "totalRefundAmount") if maybe(fields, "totalRefundAmount") else None
     return Heard((word,), (RefundFact(text(fields, "TXNID"), refund_id, amount, at, total),))
+
+
+def _dispute(fields: dict[str, Any], received_at: datetime, sha256: str) -> Word:
+    """A chargeback; Paytm says no time of its own for it, and what it takes comes in a settlement line."""
+    said = text(fields, "disputeStatus").upper()
+    status = _DISPUTE_STATUS.get(said)
+    if status is None:
+        raise UnreadableError(f"disputeStatus {said!r} is none of {', '.join(_DISPUTE_STATUS)}")
+    due = maybe(fields, "disputeDueDate")
+    return Word(
+        gateway=NAME,
+        entity_type=EntityType.DISPUTE,
+        entity_id=text(fields, "disputeId"),
+        payment_id=text(fields, "TXNID"),
+        transaction_id=maybe(fields, "ORDERID"),
+        status=status,
+        amount=rupees(fields, "disputeAmount"),
+        phase="chargeback",
+        reason_code=maybe(fields, "disputeType"),
+        respond_by=moment(fields, "disputeDueDate") if due else None,
+        occurred_at=received_at,
+        raw_sha256=sha256,
+        version=gateway_version(status, received_at),
+    )
 
 
 def _is_refund(fields: Mapping[str, Any]) -> bool:

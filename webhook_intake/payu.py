@@ -64,6 +64,15 @@ _METHODS = {
     "WALLET": "wallet",
     "EMI": "emi",
 }
+# PayU words a chargeback's status freely ("Bank Comm Sent"): the first of these that is in it decides.
+_DISPUTE_STATUS = (
+    (("won", "win", "reversed"), GatewayStatus.WON),
+    (("lost", "loss", "debited", "accepted"), GatewayStatus.LOST),
+    (("closed",), GatewayStatus.CLOSED),
+    (("awaited", "required", "insufficient"), GatewayStatus.ACTION_REQUIRED),
+    (("sent", "review", "submitted", "process"), GatewayStatus.UNDER_REVIEW),
+    (("open", "new", "received", "raised", "pending"), GatewayStatus.OPEN),
+)
 # What each action means and which way it moves money; ADJ_… carries its own sign.
 _ACTIONS = {
     "capture": (LineType.PAYMENT, 1),
@@ -128,8 +137,11 @@ def check(headers: Mapping[str, str], body: bytes, sha256: str, key: str, salts:
         raise MalformedError("card_no holds a card number")
     # PayU has no event ids: a payment and its state, or a refund request and its state, is one event.
     about = f"refund:{said.get('request_id', '')}" if _is_refund(fields) else "payment"
-    payment = said.get("mihpayid", "").strip()
-    key = f"{NAME}:{payment}:{about}:{said.get('status', '')}:{sha256[:16]}"
+    status = said.get("status", "")
+    if "cb_id" in said:
+        about, status = f"dispute:{said['cb_id']}", said.get("cb_status", "")
+    payment = (said.get("mihpayid") or said.get("txn_id", "")).strip()
+    key = f"{NAME}:{payment}:{about}:{status}:{sha256[:16]}"
     return Checked(key, fields, about=f"{NAME}:{payment}")
 
 
@@ -143,8 +155,7 @@ def hear(fields: dict[str, Any], received_at: datetime, sha256: str) -> Heard:
     if _is_refund(fields):
         return _refund(fields, received_at, sha256)
     if maybe(fields, "cb_id"):
-        # Disputes move no money by themselves: the chargeback comes in a settlement line.
-        return Heard()
+        return Heard((_dispute(fields, received_at, sha256),))
     status = _payment_status(fields)
     amount = rupees(fields, "amount")
     at = moment(fields, "addedon")
@@ -221,6 +232,7 @@ def _line(batch: dict[str, Any], row: dict[str, Any], sha256: str) -> Line:
         settled_at=moment(batch, "settlementCompletedDate"),
         paid_at=moment(row, "transactionDate") if line_type is LineType.PAYMENT else None,
         raw_sha256=sha256,
+        payment_id=maybe(row, "parentPayuId"),
     )
 
 
@@ -247,6 +259,29 @@ def _refund(fields: dict[str, Any], received_at: datetime, sha256: str) -> Heard
     if status is not GatewayStatus.REFUNDED:
         return Heard((word,))
     return Heard((word,), (RefundFact(payment_id, refund_id, amount, received_at),))
+
+
+def _dispute(fields: dict[str, Any], received_at: datetime, sha256: str) -> Word:
+    """A chargeback as PayU tells it; what it takes comes in a settlement line."""
+    said = text(fields, "cb_status").lower()
+    status = next((status for words, status in _DISPUTE_STATUS if any(one in said for one in words)), None)
+    if status is None:
+        raise UnreadableError(f"cb_status {said!r} is not known")
+    at = moment(fields, "updated_at") if maybe(fields, "updated_at") else received_at
+    return Word(
+        gateway=NAME,
+        entity_type=EntityType.DISPUTE,
+        entity_id=text(fields, "cb_id"),
+        payment_id=maybe(fields, "mihpayid") or text(fields, "txn_id"),
+        status=status,
+        amount=rupees(fields, "cb_amount"),
+        phase=maybe(fields, "cb_type"),
+        reason_code=maybe(fields, "reason_code"),
+        respond_by=moment(fields, "due_date") if maybe(fields, "due_date") else None,
+        occurred_at=at,
+        raw_sha256=sha256,
+        version=gateway_version(status, at),
+    )
 
 
 def _is_refund(fields: Mapping[str, Any]) -> bool:

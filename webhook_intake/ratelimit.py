@@ -67,19 +67,28 @@ class RateLimit:
         self._asking: asyncio.Task[None] | None = None
         self._forgotten = 0
 
-    async def pause(self, source: str) -> int:
-        """0 when this request may come in; otherwise the seconds until the source may send again."""
+    def take(self, source: str) -> int | None:
+        """0 when this request may come in, otherwise the seconds until its source may send again.
+
+        None when the store must be asked first: see `pause`.
+        """
         now = self._turn()
         one = self._sources.get(source)
         if one is None:
-            one = self._sources[source] = _Source()
+            return None
         # 2.
         if one.left and not one.waiting:
             one.left -= 1
             return 0
         # 4.
-        if one.spent:
-            return self._until_next(now)
+        return self._until_next(now) if one.spent else None
+
+    async def pause(self, source: str) -> int:
+        """The same, and the store is asked where it must be."""
+        known = self.take(source)
+        if known is not None:
+            return known
+        one = self._sources.setdefault(source, _Source())
         # 1. and 3.
         loop = asyncio.get_running_loop()
         future: asyncio.Future[int] = loop.create_future()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -41,6 +42,15 @@ _REFUND_STATUS = {
     "processed": GatewayStatus.REFUNDED,
     "failed": GatewayStatus.FAILED,
 }
+_DISPUTE_STATUS = {
+    "open": GatewayStatus.OPEN,
+    "under_review": GatewayStatus.UNDER_REVIEW,
+    "won": GatewayStatus.WON,
+    "lost": GatewayStatus.LOST,
+    "closed": GatewayStatus.CLOSED,
+}
+# The event says what the dispute's own status leaves out: the bank wants more from us.
+_ACTION_REQUIRED = "payment.dispute.action_required"
 # A transfer moves settled money on to somebody else: for the sum of a settlement it is an adjustment.
 _LINE_TYPES = {
     "payment": LineType.PAYMENT,
@@ -50,16 +60,39 @@ _LINE_TYPES = {
 }
 
 
+# Bytes that SHA-256 takes at a time.
+_BLOCK = 64
+
+
 def sign(body: bytes, secret: str) -> str:
     """The X-Razorpay-Signature of a body."""
     return hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+
+
+class _Key:
+    """A secret's HMAC-SHA256, begun once: what stands before the body is the same for every body."""
+
+    def __init__(self, secret: str) -> None:
+        key = secret.encode()
+        block = (hashlib.sha256(key).digest() if len(key) > _BLOCK else key).ljust(_BLOCK, b"\0")
+        self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block))
+        self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
+
+    def fits(self, body: bytes, given: bytes) -> bool:
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(body)
+        outer.update(inner.digest())
+        return hmac.compare_digest(outer.hexdigest().encode(), given)
+
+
+_key = lru_cache(maxsize=8)(_Key)
 
 
 def check(headers: Mapping[str, str], body: bytes, sha256: str, secrets: Sequence[str]) -> Checked:
     """Verify a webhook over its raw bytes; what cannot be read although signed is kept with its problem."""
     given = headers.get("x-razorpay-signature", "").encode("utf-8", "replace")
     # Every secret is tried, so that the time says nothing about which one fits.
-    fits = [hmac.compare_digest(sign(body, secret).encode(), given) for secret in secrets]
+    fits = [_key(secret).fits(body, given) for secret in secrets]
     if not any(fits):
         raise ForgedError("the signature fits neither the current nor the previous secret")
     # The event id is not signed: with the body's hash beside it, a forged id can neither hide nor double
@@ -84,7 +117,7 @@ def read(content_type: str, body: bytes) -> Any:  # noqa: ARG001 - every gateway
 
 
 def hear(event: Any, received_at: datetime, sha256: str) -> Heard:  # noqa: ARG001 - the event has its own time
-    """The payment and the refund an event speaks of; other entities change nothing here."""
+    """The payment, the refund and the dispute an event speaks of; other entities change nothing here."""
     at = from_epoch(event, "created_at")
     payload = event.get("payload")
     if not isinstance(payload, dict):
@@ -96,6 +129,9 @@ def hear(event: Any, received_at: datetime, sha256: str) -> Heard:  # noqa: ARG0
         words.append(_payment(payment, at, sha256))
     if refund is not None:
         words.append(_refund(refund, payment, at, sha256))
+    dispute = _entity(payload, "dispute")
+    if dispute is not None:
+        words.append(_dispute(dispute, payment, at, sha256, needs_us=event.get("event") == _ACTION_REQUIRED))
     return Heard(tuple(words))
 
 
@@ -130,12 +166,17 @@ def line(item: dict[str, Any], sha256: str) -> Line | None:
         settled_at=from_epoch(item, "settled_at"),
         paid_at=from_epoch(item, "created_at") if line_type is LineType.PAYMENT else None,
         raw_sha256=sha256,
+        payment_id=maybe(item, "payment_id"),
+        dispute_id=maybe(item, "dispute_id"),
     )
 
 
 def _about(event: dict[str, Any]) -> str | None:
     """The payment an event speaks of, if any; what cannot be found here is said when the event is heard."""
-    payment = _object(_object(_object(event, "payload"), "payment"), "entity").get("id")
+    payload = _object(event, "payload")
+    payment = _object(_object(payload, "payment"), "entity").get("id")
+    if payment is None:
+        payment = _object(_object(payload, "dispute"), "entity").get("payment_id")
     return f"{NAME}:{payment[:64]}" if isinstance(payment, str) else None
 
 
@@ -186,6 +227,38 @@ def _refund(refund: dict[str, Any], payment: dict[str, Any] | None, at: datetime
         net=-amount if status is GatewayStatus.REFUNDED else ZERO,
         utr=normal_utr(utr_raw),
         utr_raw=utr_raw,
+        occurred_at=at,
+        paid_on=ist_date(from_epoch(payment, "created_at")) if payment else None,
+        raw_sha256=sha256,
+        version=gateway_version(status, at),
+    )
+
+
+def _dispute(
+    dispute: dict[str, Any], payment: dict[str, Any] | None, at: datetime, sha256: str, *, needs_us: bool
+) -> Word:
+    """A dispute, and what it has taken: at its onset or when it is lost; nothing once it is won."""
+    status = _status(dispute, _DISPUTE_STATUS)
+    if needs_us and status in (GatewayStatus.OPEN, GatewayStatus.UNDER_REVIEW):
+        status = GatewayStatus.ACTION_REQUIRED
+    taken = ZERO if status is GatewayStatus.WON else _paise(dispute, "amount_deducted")
+    notes = _notes(payment or {})
+    return Word(
+        gateway=NAME,
+        entity_type=EntityType.DISPUTE,
+        entity_id=text(dispute, "id"),
+        payment_id=text(dispute, "payment_id"),
+        transaction_id=maybe(notes, "transaction_id"),
+        order_ref=maybe(notes, "order_ref"),
+        merchant_id=maybe(notes, "merchant_id"),
+        status=status,
+        method=maybe(payment or {}, "method"),
+        currency=text(dispute, "currency"),
+        amount=_paise(dispute, "amount"),
+        net=-taken if taken else ZERO,
+        phase=maybe(dispute, "phase"),
+        reason_code=maybe(dispute, "reason_code"),
+        respond_by=from_epoch(dispute, "respond_by") if dispute.get("respond_by") else None,
         occurred_at=at,
         paid_on=ist_date(from_epoch(payment, "created_at")) if payment else None,
         raw_sha256=sha256,

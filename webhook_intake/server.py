@@ -17,7 +17,7 @@ import orjson
 from webhook_intake.clients import Clients
 from webhook_intake.errors import MalformedError, RefusedError, UnavailableError
 from webhook_intake.gates import checks
-from webhook_intake.httpserver import HttpServer, Request, Response
+from webhook_intake.httpserver import HttpServer, Later, Request, Response, awaited
 from webhook_intake.ledger import Ledger, Refusal
 from webhook_intake.ratelimit import RateLimit
 from webhook_intake.records import Event
@@ -25,6 +25,8 @@ from webhook_intake.records import Event
 if TYPE_CHECKING:
     from webhook_intake.clients import Client
     from webhook_intake.config import IntakeSettings
+    from webhook_intake.gates import Check
+    from webhook_intake.httpserver import Answer
     from webhook_intake.metrics import Metrics
     from webhook_intake.pipeline import Pipeline
 
@@ -54,41 +56,60 @@ class IntakeServer:
         self._metrics = metrics
         self._clients = Clients(settings.proxies())
         self._rates = RateLimit(ledger, settings.rate_per_minute)
+        # Answered 2xx since it was last counted, by gateway.
+        self._taken: dict[str, int] = {}
         self._refusals: dict[tuple[str, int, str, str], Refusal] = {}
         self.http = HttpServer(self.handle, on_refused=self._refused_early)
         # Why webhooks cannot be taken yet; None once Postgres, Kafka and the registry have answered.
         self.waiting_for: str | None = "starting"
 
-    async def handle(self, request: Request) -> Response:
-        """One request's answer."""
-        if request.path.startswith(_ROUTE):
-            return await self._webhook(request, request.path[len(_ROUTE) :])
-        if request.path == "/health" and request.method in ("GET", "HEAD"):
-            return await self._health()
-        if request.path == "/metrics" and request.method == "GET":
+    def handle(self, request: Request) -> Answer:
+        """One request's answer; only what has to wait for something is a coroutine."""
+        path = request.path
+        if path.startswith(_ROUTE):
+            return self._webhook(request, path[len(_ROUTE) :])
+        if path == "/health" and request.method in ("GET", "HEAD"):
+            return self._health()
+        if path == "/metrics" and request.method == "GET":
+            self._count_taken()
             return Response(200, self._metrics.text().encode(), "text/plain; version=0.0.4; charset=utf-8")
         return Response(404, b"not found\n")
 
-    async def _webhook(self, request: Request, gateway: str) -> Response:
+    def _webhook(self, request: Request, gateway: str) -> Answer:
         check = self._checks.get(gateway)
         if check is None:
             return self._refuse(request, "?", 404, "no such gateway")
         if self.waiting_for is not None:
             return self._unavailable(gateway, UnavailableError(self.waiting_for))
         # Before anything that costs more: also a forged request is one.
-        pause = await self._rates.pause(f"{gateway} {self._client(request).site}")
+        source = f"{gateway} {self._client(request).site}"
+        pause = self._rates.take(source)
+        if pause is None:
+            return self._once_known(request, gateway, check, source)
+        return self._too_many(request, gateway, pause) if pause else self._take(request, gateway, check)
+
+    async def _once_known(self, request: Request, gateway: str, check: Check, source: str) -> Response:
+        """The same for a source whose share of the minute has to be asked for."""
+        pause = await self._rates.pause(source)
         if pause:
-            answer = self._refuse(request, gateway, 429, "too many requests")
-            return replace(answer, headers=(("retry-after", str(pause)),))
+            return self._too_many(request, gateway, pause)
+        return await awaited(self._take(request, gateway, check))
+
+    def _too_many(self, request: Request, gateway: str, pause: int) -> Response:
+        answer = self._refuse(request, gateway, 429, "too many requests")
+        return replace(answer, headers=(("retry-after", str(pause)),))
+
+    def _take(self, request: Request, gateway: str, check: Check) -> Response | Later:
+        headers, body = request.headers, request.body
         if request.method != "POST":
             return self._refuse(request, gateway, 405, "not POST")
-        if request.headers.get("content-encoding", "identity").lower() != "identity":
+        if "content-encoding" in headers and headers["content-encoding"].lower() != "identity":
             # Signatures stand over the text itself; what would have to be unpacked first is not read at all.
             return self._refuse(request, gateway, 415, "encoded")
-        body, sha256 = request.body, hashlib.sha256(request.body).hexdigest()
+        sha256 = hashlib.sha256(body).hexdigest()
         try:
             # 1.
-            checked = check(request.headers, body, sha256)
+            checked = check(headers, body, sha256)
             if len(checked.event_key) > _LONGEST_KEY:
                 raise MalformedError("an id is too long")
         except RefusedError as error:
@@ -98,20 +119,29 @@ class IntakeServer:
             gateway,
             datetime.now(UTC),
             sha256,
-            _plain(request.headers.get("content-type", "")),
-            orjson.dumps({name: request.headers[name] for name in _KEPT if name in request.headers}).decode(),
+            _plain(headers.get("content-type", "")),
+            orjson.dumps({name: headers[name] for name in _KEPT if name in headers}).decode(),
             body,
             _plain(checked.about) if checked.about else None,
             document=checked.document,
         )
-        try:
-            # 2. to 4.
-            await self._pipeline.submit(event)
-        except UnavailableError as error:
+        answer = _Answer(self, gateway)
+        # 2. and 3.
+        self._pipeline.submit_then(event, answer.ended)
+        return answer
+
+    def answered(self, gateway: str, error: UnavailableError | None) -> Response:
+        """What an event's end means to its sender."""
+        if error is not None:
             return self._unavailable(gateway, error)
-        # 5.
-        self._metrics.count("settle_intake_requests_total", gateway=gateway, answer="200")
+        # 4.
+        self._taken[gateway] = self._taken.get(gateway, 0) + 1
         return _OK
+
+    def _count_taken(self) -> None:
+        taken, self._taken = self._taken, {}
+        for gateway, count in taken.items():
+            self._metrics.count("settle_intake_requests_total", count, gateway=gateway, answer="200")
 
     async def _health(self) -> Response:
         postgres = await self._ledger.answers()
@@ -152,6 +182,7 @@ class IntakeServer:
 
     async def flush_audit(self) -> None:
         """Write down what was refused since the last time."""
+        self._count_taken()
         if not self._refusals:
             return
         refusals, self._refusals = self._refusals, {}
@@ -161,6 +192,23 @@ class IntakeServer:
             log.warning("%d kinds of refusals were not written down: %s", len(refusals), error)
 
 
+class _Answer(Later):
+    """The answer to a webhook whose event is on its way."""
+
+    __slots__ = ("_gateway", "_server")
+
+    def __init__(self, server: IntakeServer, gateway: str) -> None:
+        super().__init__()
+        self._server = server
+        self._gateway = gateway
+
+    def ended(self, error: UnavailableError | None) -> None:
+        """The event is in Kafka, or it is not."""
+        self.say(self._server.answered(self._gateway, error))
+
+
 def _plain(text: str) -> str:
     """A gateway's ids are short ASCII; what else a sender puts there must not upset the ledger."""
+    if text.isascii() and "\0" not in text:
+        return text
     return text.encode("ascii", "backslashreplace").decode().replace("\0", "")

@@ -26,6 +26,11 @@ SELECT
     paid_on,
     origin,
     raw_sha256,
+    payment_id,
+    dispute_id,
+    phase,
+    reason_code,
+    respond_by,
     op,
     version,
     `position`

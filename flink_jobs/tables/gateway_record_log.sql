@@ -27,7 +27,12 @@ CREATE TEMPORARY TABLE gateway_record_log (
     raw_sha256 STRING NOT NULL,
     op STRING NOT NULL,
     version BIGINT NOT NULL,
-    `position` BIGINT NOT NULL
+    `position` BIGINT NOT NULL,
+    payment_id STRING,
+    dispute_id STRING,
+    phase STRING,
+    reason_code STRING,
+    respond_by TIMESTAMP(3)
 ) WITH (
     'topic' = 'pg.transactions',
     {{ kafka_source }}

@@ -25,6 +25,11 @@ CREATE TEMPORARY TABLE staged_gateway_transactions (
     paid_on DATE,
     origin STRING,
     raw_sha256 STRING,
+    payment_id STRING,
+    dispute_id STRING,
+    phase STRING,
+    reason_code STRING,
+    respond_by TIMESTAMP(3),
     _op STRING,
     _version BIGINT,
     _position BIGINT

@@ -19,6 +19,7 @@ from bus.cluster import Cluster
 from bus.consumer import Consumer, read_topic
 from bus.errors import (
     BrokerUnavailableError,
+    BusError,
     ProducerFencedError,
     RecordRefusedError,
     RegistryUnavailableError,
@@ -26,6 +27,7 @@ from bus.errors import (
     SchemaMissingError,
     UnknownTopicError,
 )
+from bus.loop_producer import LoopProducer
 from bus.plan import CreateTopic, RegisterSchema, SetCompatibility
 from bus.producer import Producer, TransactionalProducer
 from bus.registry import Registry
@@ -151,6 +153,43 @@ def test_thousands_in_flight_are_awaited_from_an_event_loop(topic: str, settings
 
     assert asyncio.run(send()) == 5000
     assert numbers(topic, settings) == list(range(5000))
+
+
+def test_what_a_loop_delivers_lies_where_any_producer_would_put_it(topic: str, settings: BusSettings) -> None:
+    async def deliver() -> None:
+        producer = LoopProducer(settings, schemas={topic: "calendar.ticks"})
+        try:
+            records = [(f"key {n}", producer.encode(topic, tick(n))) for n in range(2000)]
+            await asyncio.gather(
+                *(producer.deliver(topic, records[at : at + 500]) for at in range(0, 2000, 500))
+            )
+        finally:
+            await asyncio.to_thread(producer.close)
+
+    asyncio.run(deliver())
+    assert numbers(topic, settings) == list(range(2000))
+    with Producer(settings, schemas={topic: "calendar.ticks"}) as producer:
+        for n in range(2000):
+            producer.send_then(topic, f"key {n}", tick(n), lambda _delivery, _error: None)
+        producer.flush()
+    places: dict[str, set[str]] = {}
+    for record in read_topic(topic, settings=settings):
+        places.setdefault(str(record.key), set()).add(record.place.partition("@")[0])
+    assert {len(one) for one in places.values()} == {1}
+    assert len(set().union(*places.values())) > 1
+
+
+def test_a_loop_hears_that_its_topic_is_not_there(settings: BusSettings) -> None:
+    async def deliver() -> None:
+        missing = f"test.{uuid.uuid4().hex}"
+        producer = LoopProducer(settings, schemas={missing: "calendar.ticks"})
+        try:
+            with pytest.raises(BusError, match=missing):
+                await producer.deliver(missing, [("1", producer.encode(missing, tick(1)))])
+        finally:
+            await asyncio.to_thread(producer.close, 1.0)
+
+    asyncio.run(deliver())
 
 
 def test_a_callback_that_fails_does_not_stop_the_others(topic: str, settings: BusSettings) -> None:

@@ -282,9 +282,7 @@ def test_acknowledged_means_in_kafka_also_after_sigkill_under_load(intake: Proce
 
     # What was kept but not acknowledged is published by the next process, without anybody asking.
     intake.start()
-    wait_for(
-        lambda: not rows("SELECT 1 FROM webhook_events WHERE published_at IS NULL LIMIT 1"), "the sweeper"
-    )
+    wait_for(lambda: not rows("SELECT 1 FROM webhook_log WHERE published_at IS NULL LIMIT 1"), "the sweeper")
     kept = {row[0] for row in rows("SELECT event_key FROM webhook_events")}
     # The gateway comes again with everything it got no answer for.
     again = [events[number] for number in range(4000) if number not in acknowledged]
@@ -390,7 +388,7 @@ def test_what_cannot_be_read_is_kept_buried_and_read_again(intake: Process) -> N
     body = json.dumps({"odd": mark, "card": "4111 1111 1111 1111"}).encode()
     signed = {"x-razorpay-signature": razorpay.sign(body, RAZORPAY_SECRET), "x-razorpay-event-id": mark}
     assert post(intake, "/webhook/razorpay", body, signed) == 200
-    ((outcome, kept),) = rows("SELECT outcome, body FROM webhook_events")
+    ((outcome, kept),) = rows("SELECT outcome, body FROM webhook_log")
     assert (outcome, bytes(kept)) == ("DEAD", body)
     (letter,) = on_topic(mark, "pg.dead")
     assert "created_at" in letter.value["reason"]
@@ -412,14 +410,123 @@ def test_rows_left_by_a_crash_are_published_at_start(intake: Process, make: Call
     intake.end()
     with psycopg.connect(os.environ["SETTLE_INTAKE_DSN"], autocommit=True) as connection:
         connection.execute(
-            "INSERT INTO webhook_events"
-            " (event_key, gateway, received_at, sha256, content_type, headers, body)"
-            " VALUES (%s, 'razorpay', now(), 'x', 'application/json', '{}', %s)",
+            "WITH batch AS (INSERT INTO webhook_batches DEFAULT VALUES RETURNING batch)"
+            " INSERT INTO webhook_events"
+            " (event_key, gateway, received_at, sha256, content_type, headers, body, batch)"
+            " SELECT %s, 'razorpay', now(), 'x', 'application/json', '{}', %s, batch FROM batch",
             (payment, body),
         )
     make()
     wait_for(lambda: on_topic(payment), "the sweeper")
-    wait_for(lambda: rows("SELECT 1 FROM webhook_events WHERE outcome = 'PUBLISHED'"), "the mark")
+    wait_for(lambda: rows("SELECT 1 FROM webhook_log WHERE outcome = 'PUBLISHED'"), "the mark")
+    assert rows("SELECT 1 FROM webhook_batches WHERE published_at IS NULL") == []
+
+
+def test_a_ledger_with_marks_in_its_rows_is_taken_over(schema: str, make: Callable[..., Process]) -> None:
+    mark = uuid.uuid4().hex
+    ends = {"a": ("PUBLISHED", today()), "b": ("DEAD", today()), "c": (None, None)}
+    with psycopg.connect(os.environ["SETTLE_INTAKE_DSN"], autocommit=True) as connection:
+        connection.execute(
+            'CREATE TABLE webhook_events (event_key text COLLATE "C" PRIMARY KEY, gateway text NOT NULL,'
+            " received_at timestamptz NOT NULL, sha256 text NOT NULL, content_type text NOT NULL,"
+            " headers text NOT NULL, body bytea NOT NULL, outcome text, reason text,"
+            " published_at timestamptz)"
+        )
+        for name, (outcome, at) in ends.items():
+            _, body, _ = event(f"pay_{name}{mark}")
+            connection.execute(
+                "INSERT INTO webhook_events VALUES"
+                " (%s, 'razorpay', now(), 'x', 'application/json', '{}', %s, %s, NULL, %s)",
+                (name, body, outcome, at),
+            )
+    make()
+    wait_for(lambda: not rows("SELECT 1 FROM webhook_log WHERE outcome IS NULL"), "the sweeper")
+    assert [record.value["entity_id"] for record in on_topic(mark)] == [f"pay_c{mark}"]
+    log = rows("SELECT event_key, outcome FROM webhook_log ORDER BY event_key")
+    assert log == [("a", "PUBLISHED"), ("b", "DEAD"), ("c", "PUBLISHED")]
+
+
+def test_a_disputes_state_never_goes_back_over_http(intake: Process) -> None:
+    payment = f"pay_{uuid.uuid4().hex}"
+
+    def told(name: str, status: str, seconds: int) -> tuple[str, bytes, dict[str, str]]:
+        entity = {"id": f"disp_{payment}", "payment_id": payment, "amount": 40_000, "currency": "INR"}
+        entity |= {"amount_deducted": 40_000 if status == "lost" else 0, "status": status}
+        entity |= {"phase": "chargeback", "reason_code": "fraud", "respond_by": 1767700000}
+        said = {"event": f"payment.dispute.{name}", "payload": {"dispute": {"entity": entity}}}
+        body = json.dumps({**said, "created_at": 1767600000 + seconds}).encode()
+        signature = razorpay.sign(body, RAZORPAY_SECRET)
+        return "/webhook/razorpay", body, {"x-razorpay-signature": signature, "x-razorpay-event-id": name}
+
+    lost, review, opened = (
+        told("lost", "lost", 30),
+        told("under_review", "under_review", 20),
+        told("created", "open", 0),
+    )
+    for one in (lost, opened, review, lost, told("closed", "closed", 40)):
+        assert post(intake, *one) == 200
+    records = [record.value for record in on_topic(payment)]
+    assert Counter(value["status"] for value in records) == {
+        "LOST": 1,
+        "OPEN": 1,
+        "UNDER_REVIEW": 1,
+        "CLOSED": 1,
+    }
+    last = max(records, key=lambda value: value["version"])
+    assert (last["entity_type"], last["status"], last["net"]) == ("DISPUTE", "LOST", Decimal("-400.00"))
+    assert (last["payment_id"], last["phase"], last["reason_code"]) == (payment, "chargeback", "fraud")
+
+
+def test_one_event_at_two_processes_at_the_same_moment_is_one(make: Callable[..., Process]) -> None:
+    both = [make() for _ in range(2)]
+    mark = uuid.uuid4().hex
+    events = [event(f"pay_{n}{mark}") for n in range(40)] * 5
+
+    async def story() -> list[set[int]]:
+        return await asyncio.gather(*(load(process, events, until_acknowledged=-1) for process in both))
+
+    assert [len(acknowledged) for acknowledged in asyncio.run(story())] == [200, 200]
+    assert len(rows("SELECT 1 FROM webhook_events")) == 40
+    records = on_topic(mark)
+    assert len({record.key for record in records}) == 40
+    # One process may not know yet that the other has published it: then it is there twice, word for word.
+    assert len({(record.key, record.value["version"], str(record.value)) for record in records}) == 40
+
+
+def test_a_body_in_chunks_and_one_that_is_asked_for(intake: Process) -> None:
+    mark = uuid.uuid4().hex
+
+    async def talk(head: str, *parts: bytes, expects: bytes = b"") -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", intake.port)
+        writer.write(f"POST /webhook/razorpay HTTP/1.1\r\nhost: x\r\n{head}\r\n".encode())
+        if expects:
+            assert await reader.readuntil(b"\r\n\r\n") == expects
+        for part in parts:
+            writer.write(part)
+            await writer.drain()
+        async with asyncio.timeout(30):
+            answer = await reader.readline()
+        writer.close()
+        return answer
+
+    def lines(payment: str) -> tuple[str, bytes]:
+        _, body, headers = event(payment)
+        return "".join(f"{name}: {value}\r\n" for name, value in headers.items()), body
+
+    head, body = lines(f"pay_a{mark}")
+    chunks = [b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:7], body[7:])]
+    said = asyncio.run(talk(f"{head}transfer-encoding: chunked\r\n", *chunks, b"0\r\n\r\n"))
+    assert said.startswith(b"HTTP/1.1 200")
+    head, body = lines(f"pay_b{mark}")
+    asked = f"{head}content-length: {len(body)}\r\nexpect: 100-continue\r\n"
+    said = asyncio.run(talk(asked, body, expects=b"HTTP/1.1 100 Continue\r\n\r\n"))
+    assert said.startswith(b"HTTP/1.1 200")
+    # Too much in chunks is noticed on the way, without a length that would say so.
+    too_much = b"10000\r\n" + b"x" * 65_536 + b"\r\n"
+    said = asyncio.run(talk("transfer-encoding: chunked\r\n", *[too_much] * 17))
+    assert said.startswith(b"HTTP/1.1 413")
+    assert asyncio.run(talk("content-length: 5\r\nexpect: a-miracle\r\n")).startswith(b"HTTP/1.1 417")
+    assert {record.value["entity_id"] for record in on_topic(mark)} == {f"pay_a{mark}", f"pay_b{mark}"}
 
 
 @pytest.mark.parametrize(

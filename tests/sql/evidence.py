@@ -105,6 +105,11 @@ def gateway_record(given: Row) -> Row:
         "raw_sha256": "0" * 64,
         "op": "u",
         "position": 0,
+        "payment_id": None,
+        "dispute_id": None,
+        "phase": None,
+        "reason_code": None,
+        "respond_by": None,
     }
     row |= {name: value for name, value in given.items() if name not in ("id", "at")}
     row.setdefault("net", row["amount"])

@@ -14,12 +14,12 @@ import pytest
 from webhook_intake import checksum, payu, razorpay
 from webhook_intake.config import load_settings
 from webhook_intake.errors import IntakeSettingsError, UnavailableError
-from webhook_intake.httpserver import Limits, Request, Response
+from webhook_intake.httpserver import Limits, Request, Response, awaited
 from webhook_intake.metrics import Metrics
 from webhook_intake.server import IntakeServer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from webhook_intake.ledger import Refusal
     from webhook_intake.records import Event
@@ -55,8 +55,9 @@ class Pipeline:
     def __init__(self) -> None:
         self.events: list[Event] = []
 
-    async def submit(self, event: Event) -> None:
+    def submit_then(self, event: Event, then: Callable[[None], None]) -> None:
         self.events.append(event)
+        then(None)
 
 
 class Door:
@@ -71,7 +72,7 @@ class Door:
 
     def ask(self, *requests: Request) -> list[Response]:
         async def story() -> list[Response]:
-            answers = [await self.server.handle(request) for request in requests]
+            answers = [await awaited(self.server.handle(request)) for request in requests]
             await self.server.flush_audit()
             return answers
 

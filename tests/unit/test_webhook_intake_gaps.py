@@ -21,7 +21,8 @@ from webhook_intake.config import load_settings
 from webhook_intake.gap_ledger import GapCursor
 from webhook_intake.gaps import Closed, GapCloser, days
 from webhook_intake.hearing import hear
-from webhook_intake.httpserver import Request
+from webhook_intake.httpserver import Request, awaited
+from webhook_intake.ledger import Kept
 from webhook_intake.metrics import Metrics
 from webhook_intake.pipeline import DEAD_TOPIC, Pipeline
 from webhook_intake.records import Event
@@ -61,7 +62,7 @@ class Wire:
         lower = {name.lower(): value for name, value in headers.items()}
         asked = Request(method, split.path, split.query, lower, body or b"", "")
         # The stand-in's database belongs to the loop's thread.
-        answer = asyncio.run_coroutine_threadsafe(self.server.handle(asked), self.loop).result()
+        answer = asyncio.run_coroutine_threadsafe(awaited(self.server.handle(asked)), self.loop).result()
         # Every pause would be lived through.
         return Answer(answer.status, answer.body, {"Retry-After": "0"} if answer.status != 200 else {})
 
@@ -75,16 +76,23 @@ class Ledger:
     def __init__(self) -> None:
         self.events: dict[str, Event] = {}
         self.marks: dict[str, Mark] = {}
+        self.batches: list[set[str]] = []
+        self.marked: set[int] = set()
 
-    async def keep(self, events: Sequence[Event]) -> set[str]:
+    async def keep(self, events: Sequence[Event]) -> Kept:
         new = {event.event_key for event in events} - set(self.events)
         self.events |= {event.event_key: event for event in events if event.event_key in new}
-        return new
+        self.batches.append(new)
+        return Kept(len(self.batches), len(new))
 
-    async def published(self, keys: Iterable[str]) -> set[str]:
-        return {key for key in keys if key in self.marks}
+    async def ended(self, keys: Iterable[str], marking: Iterable[int]) -> set[str]:
+        marked = set[str]().union(*(self.batches[batch - 1] for batch in {*marking, *self.marked}))
+        return {key for key in keys if key in self.marks or key in marked}
 
-    async def mark(self, marks: Sequence[Mark]) -> None:
+    async def mark(self, batches: Sequence[int]) -> None:
+        self.marked |= set(batches)
+
+    async def end(self, marks: Sequence[Mark]) -> None:
         self.marks |= {mark.event_key: mark for mark in marks}
 
     async def lease(self, sources: Sequence[str], _: int, *, share: int, limit: int) -> dict[str, int]:
@@ -107,17 +115,14 @@ class Producer:
     def __init__(self) -> None:
         self.sent: list[tuple[str, str, dict[str, Any]]] = []
 
-    def send_then(
-        self,
-        topic: str,
-        key: str,
-        value: dict[str, Any],
-        then: Callable[[object, None], None],
-        *,
-        wait: float,  # noqa: ARG002 - the producer's signature
-    ) -> None:
-        self.sent.append((topic, key, value))
-        then(None, None)
+    def encode(self, topic: str, record: dict[str, Any]) -> Any:  # noqa: ARG002 - the producer's signature
+        return record
+
+    def encode_object(self, topic: str, record: object, otherwise: Callable[[], dict[str, Any]]) -> Any:  # noqa: ARG002 - the producer's signature
+        return otherwise()
+
+    async def deliver(self, topic: str, records: Sequence[tuple[str, dict[str, Any]]]) -> None:
+        self.sent += [(topic, key, value) for key, value in records]
 
 
 @dataclass
@@ -179,7 +184,7 @@ class Room:
 
     def tell(self, path: str, said: Any) -> None:
         request = Request("POST", f"/admin/{path}", "", {}, orjson.dumps(said), "")
-        assert asyncio.run(self.server.handle(request)).status == 200
+        assert asyncio.run(awaited(self.server.handle(request))).status == 200
 
     def heard(self, gateway: str, about: str, notice: dict[str, Any]) -> Event:
         """A webhook that did come."""
@@ -488,6 +493,41 @@ def test_every_razorpay_event_says_which_payment_it_is_about() -> None:
         assert checked.about is None
 
 
+def razorpay_dispute(status: str, days_ago: int, **change: Any) -> dict[str, Any]:
+    said = {"id": "disp_1", "entity": "dispute", "payment_id": "pay_1", "amount": 40_000, "currency": "INR"}
+    said |= {"amount_deducted": 40_000 if status == "lost" else 0, "phase": "chargeback"}
+    return {**said, "status": status, "created_at": AT - days_ago * 86_400, **change}
+
+
+def test_a_dispute_that_ends_weeks_later_is_noticed_without_a_webhook(room: Room) -> None:
+    room.tell("razorpay/payments", {"items": [razorpay_payment("pay_1", AT - 40 * 86_400)]})
+    room.tell("razorpay/disputes", {"items": [razorpay_dispute("open", 30)]})
+    assert room.look(gateways=["razorpay"], everything=True)["razorpay"].missed == 1
+    assert room.look(gateways=["razorpay"], everything=True)["razorpay"].missed == 0
+    room.tell("razorpay/disputes", {"items": [razorpay_dispute("lost", 30)]})
+    assert room.look(gateways=["razorpay"], everything=True)["razorpay"].missed == 1
+    record = room.records()["razorpay:DISPUTE:disp_1"]
+    assert (record["status"], record["net"]) == ("LOST", Decimal("-400.00"))
+    # Its payment comes along, with our own ids.
+    assert (record["transaction_id"], record["origin"]) == ("Tpay_1", "POLL")
+
+
+def test_an_account_that_may_not_ask_for_disputes_still_closes_its_other_gaps(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = room.wire.request
+
+    def refuse(method: str, url: str, headers: dict[str, str], body: bytes | None) -> Answer:
+        if "/disputes" in url:
+            return Answer(403, b"{}", {})
+        return ask(method, url, headers, body)
+
+    monkeypatch.setattr(room.wire, "request", refuse)
+    room.tell("razorpay/payments", {"items": [razorpay_payment("pay_1")]})
+    looked = room.look(gateways=["razorpay"])["razorpay"]
+    assert (looked.missed, looked.problem) == (1, None)
+
+
 class TestWebhooksOfTheStandIn:
     """Notices as the stand-ins send them, into a door that takes or refuses them."""
 
@@ -538,6 +578,15 @@ class TestWebhooksOfTheStandIn:
         sender.webhooks.point("razorpay", {"url": "razorpay"})
         sender.tell("razorpay", "payments", [razorpay_payment("pay_3")])
         sender.run(1)
+        assert room.look(gateways=["razorpay"], everything=True)["razorpay"].missed == 0
+
+    def test_disputes_are_told_too(self, room: Room, sender: Sender) -> None:
+        sender.webhooks.point("razorpay", {"url": "razorpay"})
+        sender.tell("razorpay", "payments", [razorpay_payment("pay_1")])
+        for status in ("open", "under_review", "lost"):
+            sender.tell("razorpay", "disputes", [razorpay_dispute(status, 0)])
+        sender.run(2)
+        assert sender.webhooks.state("razorpay")["acknowledged"] == 4
         assert room.look(gateways=["razorpay"], everything=True)["razorpay"].missed == 0
 
     def test_an_outage_is_made_up_by_retries_where_the_gateway_has_patience(
@@ -598,4 +647,4 @@ class Sender:
         )
         server.waiting_for = None
         asked = Request("POST", f"/webhook/{url}", "", headers, body, "192.0.2.1")
-        return (await server.handle(asked)).status
+        return (await awaited(server.handle(asked))).status
