@@ -28,9 +28,9 @@ def servers(here: bool, tell: Callable[[str], None], *names: str) -> Iterator[Ho
 
     1. Take the running stack, or start one in a home of its own beside the current one.
     2. Point this process at it.
-    3. Stop and delete what was started here.
+    3. Stop and delete what was started here; this process points where it did.
     """
-    home = Home.current()
+    home, before = Home.current(), dict(os.environ)
     try:
         if here:  # 1
             if not state.is_running(home):
@@ -52,6 +52,8 @@ def servers(here: bool, tell: Callable[[str], None], *names: str) -> Iterator[Ho
         if not here and state.is_running(home):  # 3
             cli.stop(home)
             cli.wipe(home)
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def pids(home: Home) -> dict[str, int]:
