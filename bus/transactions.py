@@ -61,6 +61,8 @@ class TransactionalProducer(Sender):
                 # Never longer than the transaction, or the client refuses the pair.
                 "delivery.timeout.ms": min(DELIVERY_MS, transaction_ms),
                 "queue.buffering.max.kbytes": queue_kbytes,
+                # Nobody waits for a single record's acknowledgement; what went wrong shows at the commit.
+                "delivery.report.only.error": True,
             },
         )
         self._columns: dict[str, ColumnEncoder] = {}
