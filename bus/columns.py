@@ -39,6 +39,8 @@ class ColumnEncoder:
     def encode(self, columns: Mapping[str, Any], rows: int) -> Any:
         """A binary array, one value per record; a column is an Arrow array, or one value for all records."""
         pieces: list[Any] = []
+        # A column may stand for several fields, such as a number that is the position as well.
+        known: dict[tuple[int, str], tuple[bytes, list[Any]]] = {}
         constant = self._header
         for name, kind in self._fields:
             column = columns.get(name)
@@ -47,7 +49,11 @@ class ColumnEncoder:
                 continue
             if len(column) != rows:
                 raise RecordRefusedError(f"{self._name}: {name} has {len(column)} values for {rows} records")
-            before, more = self._column(name, kind, column)
+            # Avro writes a long as it writes an int.
+            same = (id(column), "int" if kind == "long" else str(kind))
+            if same not in known:
+                known[same] = self._column(name, kind, column)
+            before, more = known[same]
             pieces += [pa.scalar(constant + before, pa.binary()), *more]
             constant = b""
         pieces.append(pa.scalar(constant, pa.binary()))

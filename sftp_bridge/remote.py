@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import stat
-from contextlib import asynccontextmanager
+from collections import deque
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -22,7 +23,7 @@ from sftp_bridge.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterator
     from pathlib import Path
 
     from sftp_bridge.banks import Bank
@@ -32,8 +33,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("bridge")
 
 # Bytes asked for at once; asyncssh keeps many requests of the largest size the server takes in flight to
-# fill it. With single 16 KiB requests a transfer waits for the network two thirds of the time.
-CHUNK = 4 * 1024 * 1024
+# fill it. With single 16 KiB requests a transfer waits for the network two thirds of the time; so it does for
+# a part of it when the next is asked for only once one is there.
+CHUNK = 1024 * 1024
+AHEAD = 4
 # Processors have instructions for it: twice as fast as what asyncssh would choose. Then all else it knows.
 ENCRYPTION = "^aes128-gcm@openssh.com,aes256-gcm@openssh.com"
 # Seconds for a login, and for one answer: a chunk, a listing, a move. A server that hangs longer counts as
@@ -91,37 +94,61 @@ class Remote:
         # No limit for the whole: a large file takes its time, chunk by chunk.
         reading = self._sftp(f"reading {file.name}", seconds=None)
         async with reading as sftp, sftp.open(path, "rb") as opened:
-            again = await asyncio.to_thread(spool.resume)
+            await self._resume(opened, file, spool)
             transfer = transfer or Transfer(file.name, file.size)
             transfer.goes_on(spool.size)
             # What came last is hashed and written while the next is on its way, and other banks' tasks run.
             writing: asyncio.Future[None] = asyncio.ensure_future(asyncio.sleep(0))
             try:
-                at = spool.size
-                while chunk := await self._chunk(opened, at):
-                    await writing
-                    if again and not chunk.startswith(again):
-                        log.warning("%s is not what began to come; from its first byte again", file.name)
-                        spool.restart()
-                        transfer.goes_on(0)
-                        at, again = 0, b""
-                        continue
-                    if again:
-                        log.info("%s goes on at %d of %d bytes", file.name, at + len(again), file.size)
-                        again = b""
-                    at += len(chunk)
-                    transfer.took(len(chunk))
-                    crash_points.reached("transfer")
-                    writing = asyncio.ensure_future(asyncio.to_thread(spool.take, chunk))
+                async with aclosing(self._chunks(opened, spool.size, file.size)) as chunks:
+                    async for chunk in chunks:
+                        await writing
+                        transfer.took(len(chunk))
+                        crash_points.reached("transfer")
+                        writing = asyncio.ensure_future(asyncio.to_thread(spool.take, chunk))
             finally:
                 await writing
         now = await self.stat(file.name)
-        if now != file or at != file.size:
-            raise FileChangedError(f"{file.name} changed while it was read: {file} became {now}, read {at}")
+        if now != file or spool.size != file.size:
+            raise FileChangedError(
+                f"{file.name} changed while it was read: {file} became {now}, read {spool.size}"
+            )
 
-    async def _chunk(self, opened: asyncssh.SFTPClientFile, at: int) -> bytes:
+    async def _resume(self, opened: asyncssh.SFTPClientFile, file: Listed, spool: Spool) -> None:
+        """Keep what came before, if the file still says so."""
+        end = await asyncio.to_thread(spool.resume)
+        if not end:
+            return
         async with asyncio.timeout(ANSWER_SECONDS):
-            return cast("bytes", await opened.read(CHUNK, at))
+            again = cast("bytes", await opened.read(len(end), spool.size))
+        if again == end:
+            spool.take(end)
+            log.info("%s goes on at %d of %d bytes", file.name, spool.size, file.size)
+        else:
+            log.warning("%s is not what began to come; from its first byte again", file.name)
+            spool.restart()
+
+    async def _chunks(self, opened: asyncssh.SFTPClientFile, at: int, size: int) -> AsyncGenerator[bytes]:
+        """From there to the end and one look behind it; asked for ahead, so that the line never waits."""
+        asked: deque[asyncio.Future[bytes]] = deque()
+        try:
+            while True:
+                for ahead in range(at + len(asked) * CHUNK, min(at + AHEAD * CHUNK, size + 1), CHUNK):
+                    asked.append(asyncio.ensure_future(opened.read(CHUNK, ahead)))
+                if not asked:
+                    return
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    chunk = await asked[0]
+                if not chunk:
+                    return
+                asked.popleft()
+                at += len(chunk)
+                yield chunk
+                if len(chunk) < CHUNK:
+                    # The end, or a server that gives less than it is asked for: what comes next begins here.
+                    await _cancelled(asked)
+        finally:
+            await _cancelled(asked)
 
     async def tail(self, file: Listed, length: int) -> bytes:
         """The file's last bytes."""
@@ -252,6 +279,13 @@ class Remote:
             keepalive_interval=KEEPALIVE_SECONDS,
         )
         self._client = await self._connection.start_sftp_client()
+
+
+async def _cancelled(asked: deque[asyncio.Future[bytes]]) -> None:
+    for one in asked:
+        one.cancel()
+    await asyncio.gather(*asked, return_exceptions=True)
+    asked.clear()
 
 
 def pinned_fingerprint(path: Path) -> str:
