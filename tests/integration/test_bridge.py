@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
+import random
 import shutil
 import signal
 import socket
@@ -261,7 +263,8 @@ def test_a_growing_file_is_not_taken_early(world: World) -> None:
 
 @pytest.mark.parametrize("step", STEPS)
 def test_a_bridge_killed_at_any_step_loses_nothing_and_doubles_nothing(world: World, step: str) -> None:
-    count = 50 + STEPS.index(step)
+    # Enough that most of it is read in columns.
+    count = 2000 + STEPS.index(step)
     day = f"202601{10 + STEPS.index(step)}"
     name = f"AXIS_STMT_{day}_1130.csv"
     file_id = f"{world.bank('axis')}|{day[:4]}-{day[4:6]}-{day[6:]}|11:30"
@@ -279,6 +282,40 @@ def test_a_bridge_killed_at_any_step_loses_nothing_and_doubles_nothing(world: Wo
     )
     assert len(world.records("bank.files.received", file_id)) == 1
     assert name in world.remote("axis", "processed")
+
+
+def test_a_transfer_that_broke_off_goes_on_where_it_was(world: World, tmp_path: Path) -> None:
+    piece = random.Random(7).randbytes(1024 * 1024)
+    content = b"".join(b"%d" % number + piece for number in range(256))
+    name = "AXIS_STMT_20260124_1130.csv"
+    drop(world, "axis", name, content)
+
+    def came() -> int:
+        return sum(part.stat().st_size for part in tmp_path.glob("*.part"))
+
+    dying = world.start("sftp_bridge", SETTLE_BRIDGE_SPOOL_DIR=str(tmp_path))
+    # Looked for all the time: it takes a second altogether.
+    while came() < 16 * 1024 * 1024 and dying.poll() is None:
+        pass
+    dying.kill()
+    dying.wait(PATIENCE)
+    assert 0 < came() < len(content)
+    # What it was killed in the middle of may be half there; the bank's file is what counts.
+    (part,) = tmp_path.glob("*.part")
+    with part.open("ab") as torn:
+        torn.write(b"torn" * 1000)
+    for said in ("is not what began to come", "goes on at"):
+        with world.bridge(
+            SETTLE_BRIDGE_SPOOL_DIR=str(tmp_path), SETTLE_BRIDGE_CRASH_AT="registered"
+        ) as next_:
+            assert next_.wait(PATIENCE) == -signal.SIGKILL
+        assert said in world.log().read_text()
+    with world.bridge(SETTLE_BRIDGE_SPOOL_DIR=str(tmp_path)):
+        wait_for(lambda: name in world.remote("axis", "processed"), "the file to be done with")
+    (row,) = [row for row in world.files("axis") if row.remote_name == name]
+    assert (row.state, row.sha256) == (State.QUARANTINED, hashlib.sha256(content).hexdigest())
+    assert archived(row.raw_key) == content
+    assert came() == 0
 
 
 def test_a_changed_host_key_is_not_told_anything(world: World) -> None:
