@@ -18,7 +18,8 @@ _LONG = 5
 _STYLE = (
     "body{font:15px/1.5 system-ui;margin:2em;max-width:90em}table{border-collapse:collapse;margin:1em 0}"
     "td,th{padding:.4em 1em .4em 0;text-align:left;vertical-align:top;border-bottom:1px solid #ccc}"
-    "td{overflow-wrap:anywhere}th{white-space:nowrap}small{color:#555}"
+    "th{vertical-align:bottom}td:nth-child(-n+2){white-space:nowrap}small{color:#555}"
+    "td:nth-child(n+3){overflow-wrap:anywhere;min-width:9em}td:nth-child(4){min-width:15em}"
     ".trouble{font-weight:bold}.problem{min-width:18em}"
 )
 _ORDER = {"degraded": 0, "starting": 1, "ok": 2}
