@@ -49,7 +49,7 @@ from flink_jobs.errors import JobsError
 from sftp_bridge.remote import ENCRYPTION
 from stack.server import java
 from stack.servers.kafka import class_path
-from stack.sftp import upload_target
+from stack.sftp import logged_in, upload_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -337,18 +337,7 @@ def _some_day() -> date:
 async def _fetch(name: str) -> float:
     """Seconds to fetch the file as the bridge's own client would, with nothing done to it."""
     target = upload_target(BANK)
-    async with (
-        asyncssh.connect(
-            target.host,
-            target.port,
-            username=target.username,
-            client_keys=[str(target.client_key)],
-            known_hosts=([str(target.host_key)], [], []),
-            encryption_algs=ENCRYPTION,
-            config=None,
-        ) as connection,
-        connection.start_sftp_client() as sftp,
-    ):
+    async with logged_in(target, ENCRYPTION) as sftp:
         began = time.perf_counter()
         await sftp.get(f"{target.outbox}/{name}", os.devnull)
         return time.perf_counter() - began

@@ -8,7 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, ParamSpec, TypeVar
 
 from bus.errors import BusError, RecordRefusedError
 from settlement.masking import mask_text
@@ -63,11 +63,18 @@ LET_BE_POLLS = 30
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A file's bytes at hand, and the archive's word that it has them."""
+    """A file's bytes, at hand or still to be fetched from the archive, and its word that it has them."""
 
     spool: Spool
-    # None where they came from there.
+    # None where they come from there.
     word: Future[None] | None = None
+    fetch: Callable[[], None] | None = None
+
+    def opened(self) -> BinaryIO:
+        """From the first byte; only now are they fetched, since what is published already needs none."""
+        if self.fetch is not None:
+            self.fetch()
+        return self.spool.opened()
 
     def through(self) -> None:
         """Wait for that word; raises when there is none."""
@@ -252,8 +259,8 @@ class BankFiles:
                 return
             await asyncio.wrap_future(stored)
         finally:
-            await asyncio.wait([asyncio.wrap_future(stored)])
-            if stored.exception() is None:
+            (kept,), _ = await asyncio.wait([asyncio.wrap_future(stored)])
+            if kept.exception() is None:
                 spool.discard()
             else:
                 spool.close()
@@ -267,8 +274,8 @@ class BankFiles:
             return False
         spool = self._spools.temporary(row.size_bytes)
         try:
-            await self._blocking(self._archive.fetch_raw, row.raw_key, spool)
-            await self._finish(row, Stored(spool))
+            fetch = partial(self._archive.fetch_raw, row.raw_key, spool)
+            await self._finish(row, Stored(spool, fetch=fetch))
         finally:
             spool.discard()
         return True
@@ -355,7 +362,7 @@ class BankFiles:
             try:
                 if self.bank.checksum is not None and row.checked is not None:
                     row.checked.require()
-                with raw.spool.opened() as file, unpacked(file, self.bank.files, self._keys_dir) as inside:
+                with raw.opened() as file, unpacked(file, self.bank.files, self._keys_dir) as inside:
                     statement = Statement(inside, self._format(row.business_date), row.business_date)
                     # 6.
                     published = self._publisher.publish(

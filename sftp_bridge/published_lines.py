@@ -10,12 +10,11 @@ from pyarrow import ipc
 
 from sftp_bridge.movement_columns import AMOUNT, MovementColumns
 from sftp_bridge.movements import Movement
+from sftp_bridge.spool import SPOOL_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Bytes held in memory before the lines go to disk.
-_SPOOL_BYTES: Final = 8 * 1024 * 1024
 # Single lines that are written together.
 _TOGETHER: Final = 4096
 # What makes a record's key, and its money; its words are not needed to take it back.
@@ -39,7 +38,7 @@ class PublishedLines:
     """Movements in the order they are sent; compressed, so that they need little room."""
 
     def __init__(self) -> None:
-        self._file = cast("BinaryIO", tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES))  # noqa: SIM115
+        self._file = cast("BinaryIO", tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES))  # noqa: SIM115
         options = ipc.IpcWriteOptions(compression="zstd", use_threads=False)
         sink = pa.PythonFile(cast("Any", self._file), mode="w")
         self._stream = ipc.new_stream(sink, _SCHEMA, options=options)

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from sftp_bridge.remote import Listed
 
-# Bytes of a file that is held in memory: most bank files are under 1 MB, some are 800 MB.
+# Bytes that are held in memory, of a file or of what is made of it; more goes to disk. Most bank files are
+# under 1 MB, some are 800 MB.
 SPOOL_BYTES: Final = 8 * 1024 * 1024
 # Bytes that are fetched again and compared before a transfer goes on: after a power cut a file may be as long
 # as it should be and end in nothing.

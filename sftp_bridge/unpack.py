@@ -21,6 +21,7 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 from sftp_bridge import decrypt
 from sftp_bridge.banks import Gzip, Pgp, Zip
 from sftp_bridge.errors import FileRefusedError, KeyUnusableError
+from sftp_bridge.spool import SPOOL_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
     from sftp_bridge.banks import Files
 
-# Bytes of one layer held in memory where the next layer has to jump about in them; the rest goes to disk.
-SPOOL_BYTES = 8 * 1024 * 1024
 _CHUNK = 1024 * 1024
 _MEGABYTE = 1024 * 1024
 # Seconds for a decrypting child that has given all its bytes to end by itself.

@@ -37,7 +37,7 @@ from stack.home import Home
 from stack.ports import BASE_PORTS, LOOPBACK
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
 
 log = logging.getLogger("sftp")
 
@@ -93,6 +93,26 @@ def upload_target(bank: str, home: Home | None = None) -> UploadTarget:
         host_key=keys / f"{known.slug}.pub",
         outbox=known.folders.outbox,
     )
+
+
+@contextlib.asynccontextmanager
+async def logged_in(
+    target: UploadTarget, encryption: str | tuple[str, ...] = ()
+) -> AsyncIterator[asyncssh.SFTPClient]:
+    """A connection as the bank, to the server that its host key names."""
+    async with (
+        asyncssh.connect(
+            target.host,
+            target.port,
+            username=target.username,
+            client_keys=[str(target.client_key)],
+            known_hosts=([str(target.host_key)], [], []),
+            encryption_algs=encryption,
+            config=None,
+        ) as connection,
+        connection.start_sftp_client() as sftp,
+    ):
+        yield sftp
 
 
 def make_keys_and_roots(home: Home, banks: Mapping[str, Bank]) -> None:

@@ -7,12 +7,11 @@ slow: its files grow in parts.
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final
 
 import asyncssh
 
-from stack.sftp import upload_target
+from stack.sftp import logged_in, upload_target
 from world.errors import DoorError
 
 if TYPE_CHECKING:
@@ -42,18 +41,7 @@ async def _upload(statements: Sequence[Statement]) -> None:
 
 async def _bank(bank: str, statements: list[Statement]) -> None:
     target = upload_target(bank)
-    async with AsyncExitStack() as stack:
-        connection = await stack.enter_async_context(
-            asyncssh.connect(
-                target.host,
-                target.port,
-                username=target.username,
-                client_keys=[str(target.client_key)],
-                known_hosts=([str(target.host_key)], [], []),
-                config=None,
-            )
-        )
-        sftp = await stack.enter_async_context(connection.start_sftp_client())
+    async with logged_in(target) as sftp:
         await asyncio.gather(*(_drop(sftp, bank, target.outbox, statement) for statement in statements))
 
 

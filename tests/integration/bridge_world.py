@@ -17,7 +17,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import asyncssh
 import boto3
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
@@ -26,10 +25,12 @@ import tests.conftest
 from bus.consumer import read_topic
 from sftp_bridge.ledger import FileRow, Ledger
 from stack.home import Home
-from stack.sftp import keys_dir, upload_target
+from stack.sftp import keys_dir, logged_in, upload_target
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+
+    import asyncssh
 
     from sftp_bridge.revisions import State
 
@@ -121,17 +122,7 @@ class World:
     @asynccontextmanager
     async def upload(self, bank: str) -> AsyncIterator[asyncssh.SFTPClient]:
         target = upload_target(self.bank(bank), self.home)
-        async with (
-            asyncssh.connect(
-                "127.0.0.1",
-                target.port,
-                username=target.username,
-                client_keys=[str(target.client_key)],
-                known_hosts=([asyncssh.read_public_key(target.host_key)], [], []),
-                config=None,
-            ) as connection,
-            connection.start_sftp_client() as sftp,
-        ):
+        async with logged_in(target) as sftp:
             yield sftp
 
     def drop(self, bank: str, files: Mapping[str, bytes]) -> None:
